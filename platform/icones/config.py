@@ -1,0 +1,111 @@
+"""All settings, read once from the environment (``ICONES_*``) or ``.env`` and passed down; nothing else reads it."""
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from icones import __version__
+
+WDQS = "https://query.wikidata.org/sparql"
+QLEVER = "https://qlever.dev/api/wikidata"
+
+
+class Settings(BaseSettings):
+    """The settings of one installation. Each is described in docs/settings.md."""
+
+    model_config = SettingsConfigDict(env_prefix="ICONES_", env_file=".env", frozen=True, extra="ignore")
+
+    mode: Literal["production", "development", "demo"] = "development"
+    data_dir: Path = Path("var")
+    database_url: str = ""
+    base_url: str = "http://127.0.0.1:8000"
+    secret_key: SecretStr = SecretStr("")
+    contact: str = ""
+
+    commons_api_url: str = "https://commons.wikimedia.org/w/api.php"
+    sparql_urls: tuple[str, ...] = (WDQS, QLEVER)
+    image_hosts: tuple[str, ...] = ("upload.wikimedia.org", "commons.wikimedia.org")
+    depicts_property: str = "P180"
+    languages: tuple[str, ...] = ("en", "nl", "de", "fr")
+
+    oauth_root: str = "https://meta.wikimedia.org/w/rest.php/oauth2"
+    oauth_client_id: str = ""
+    oauth_client_secret: SecretStr = SecretStr("")
+    admins: tuple[str, ...] = ()
+
+    backbone: str = "mobilenet_v3_small"
+    weights_dir: Path | None = None
+    weights_from_hub: bool = True
+    threads: int = Field(default=2, ge=1, le=64)
+
+    session_days: int = Field(default=30, ge=1, le=365)
+    max_image_bytes: int = Field(default=40_000_000, ge=100_000)
+    wiki_timeout_s: float = Field(default=30.0, gt=0)
+    wiki_retries: int = Field(default=4, ge=0, le=15)
+    wiki_retry_wait_s: float = Field(default=1.0, ge=0)
+    job_timeout_s: float = Field(default=6 * 3600, gt=0)
+    sync_hours: float = Field(default=24.0, ge=0)
+
+    @property
+    def database(self) -> str:
+        """The database's address: as set, else an SQLite file in the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'icones.sqlite'}"
+
+    @property
+    def user_agent(self) -> str:
+        """What we call ourselves to Wikimedia, with a contact as their policy asks."""
+        return f"Icones/{__version__} ({self.contact or self.base_url})"
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether one-click sign-in as the demo's three people exists."""
+        return self.mode == "demo"
+
+    def prepared(self) -> "Settings":
+        """Return these settings with the data folder made and a secret key at hand.
+
+        Outside production a key is made once and kept in the data folder, so that sign-ins outlive a restart.
+        """
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        if self.secret_key.get_secret_value() or self.mode == "production":
+            return self
+        kept = self.data_dir / "secret_key"
+        if not kept.exists():
+            kept.touch(mode=0o600)
+            kept.write_text(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(), encoding="ascii")
+        return self.model_copy(update={"secret_key": SecretStr(kept.read_text(encoding="ascii").strip())})
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the environment for a child process that shall have these very settings."""
+        told = {
+            f"ICONES_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in self.model_dump(mode="json", exclude_none=True).items()
+        }
+        secret = {
+            "ICONES_SECRET_KEY": self.secret_key.get_secret_value(),
+            "ICONES_OAUTH_CLIENT_SECRET": self.oauth_client_secret.get_secret_value(),
+        }
+        return os.environ | told | secret
+
+    def unsafe(self) -> list[str]:
+        """Return what must be mended before this may serve in production, in words; empty when all is well."""
+        problems = []
+        host = urlsplit(self.base_url)
+        if len(self.secret_key.get_secret_value()) < 32:
+            problems.append("ICONES_SECRET_KEY is missing or shorter than 32 characters.")
+        if host.scheme != "https":
+            problems.append("ICONES_BASE_URL must begin with https://: cookies and sign-in need it.")
+        if not self.contact:
+            problems.append("ICONES_CONTACT is empty: Wikimedia refuses clients without a contact.")
+        if not self.oauth_client_id or not self.oauth_client_secret.get_secret_value():
+            problems.append("ICONES_OAUTH_CLIENT_ID and ICONES_OAUTH_CLIENT_SECRET are needed for sign-in.")
+        if not urlsplit(self.oauth_root).scheme == "https":
+            problems.append("ICONES_OAUTH_ROOT must begin with https://.")
+        return problems

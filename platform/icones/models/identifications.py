@@ -1,0 +1,137 @@
+"""Identifications (what people say), determinations (what follows from them), and the review tasks left."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from icones.models.columns import choice, document, moment, reference
+from icones.models.people import Role
+
+
+class Answer(StrEnum):
+    """What kind of answer an identification gives. Non-taxon answers are first class."""
+
+    TAXON = "taxon"
+    NO_ORGANISM = "no_organism"
+    CANNOT_TELL = "cannot_tell"
+    IMAGINARY = "imaginary"
+
+
+class Confidence(StrEnum):
+    """How sure the person is, in their own words."""
+
+    SURE = "sure"
+    LIKELY = "likely"
+    GUESS = "guess"
+
+
+class Ending(StrEnum):
+    """Why an identification no longer counts."""
+
+    WITHDRAWN = "withdrawn"
+    SUPERSEDED = "superseded"
+
+
+class DeterminationState(StrEnum):
+    """The state of a figure. Derived from its identifications, never typed in."""
+
+    OPEN = "open"
+    PREDICTED = "predicted"
+    AGREED = "agreed"
+    DISPUTED = "disputed"
+    VERIFIED = "verified"
+    UNIDENTIFIABLE = "unidentifiable"
+
+
+class Queue(StrEnum):
+    """Who a review task waits for."""
+
+    VOLUNTEER = "volunteer"
+    SPECIALIST = "specialist"
+
+
+class Identification(SQLModel, table=True):
+    """One person's statement about a figure. Append-only: ended, never changed."""
+
+    __table_args__ = (
+        sa.Index(
+            "uq_identification_standing",
+            "figure_id",
+            "person_id",
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    submission_id: str = Field(unique=True, max_length=64)
+    """Made by the client: the same form sent twice is one identification."""
+    figure_id: int = reference("figure.id")
+    person_id: int = reference("person.id")
+    given_as: Role = choice(Role)
+    """The role the person had when they said it."""
+    answer: Answer = choice(Answer)
+    taxon_qid: str | None = reference("taxon.qid", default=None, max_length=20, nullable=True)
+    confidence: Confidence = choice(Confidence, default=Confidence.SURE)
+    comment: str = Field(default="", max_length=2000)
+    shown: dict[str, Any] = document(default_factory=dict)
+    """What was on the screen: model version and suggestions, or ``{"blind": true}``."""
+    created_at: datetime = moment()
+    ended_at: datetime | None = moment(nullable=True)
+    ending: Ending | None = choice(Ending, default=None, nullable=True)
+
+
+class Determination(SQLModel, table=True):
+    """The state of a figure, and by which rule it came about."""
+
+    figure_id: int = Field(primary_key=True, foreign_key="figure.id")
+    campaign_id: int = reference("campaign.id")
+    state: DeterminationState = choice(DeterminationState, default=DeterminationState.OPEN, index=True)
+    answer: Answer | None = choice(Answer, default=None, nullable=True)
+    taxon_qid: str | None = reference("taxon.qid", default=None, max_length=20, nullable=True)
+    rule: str = Field(default="", max_length=300)
+    """In words: which rule led here."""
+    n_agree: int = 0
+    n_disagree: int = 0
+    settled_by: int | None = reference("person.id", default=None, nullable=True)
+    decided_at: datetime = moment()
+
+
+class DeterminationChange(SQLModel, table=True):
+    """A figure's passage from one state to another: the history that people read."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    figure_id: int = reference("figure.id")
+    before: DeterminationState = choice(DeterminationState, check="before")
+    after: DeterminationState = choice(DeterminationState, check="after")
+    answer: Answer | None = choice(Answer, default=None, nullable=True)
+    taxon_qid: str | None = Field(default=None, max_length=20)
+    rule: str = Field(default="", max_length=300)
+    identification_id: int | None = reference("identification.id", default=None, nullable=True)
+    model_version_id: int | None = reference("modelversion.id", default=None, nullable=True)
+    at: datetime = moment()
+
+
+class ReviewTask(SQLModel, table=True):
+    """A figure that waits for a volunteer or for a specialist, with its priority and the reason."""
+
+    figure_id: int = Field(primary_key=True, foreign_key="figure.id")
+    campaign_id: int = reference("campaign.id")
+    queue: Queue = choice(Queue)
+    priority: float = Field(default=0.0, index=True)
+    reason: str = Field(default="", max_length=40)
+    """A code: ``close_call``, ``disputed`` ...; the pages say it in words."""
+    updated_at: datetime = moment()
+
+
+class Skip(SQLModel, table=True):
+    """A person passed over a figure; it is not offered to them again for a while."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    figure_id: int = reference("figure.id")
+    person_id: int = reference("person.id")
+    at: datetime = moment()
