@@ -1,0 +1,1 @@
+"""Campaigns: their settings, their rules, and the one door to them."""

@@ -1,0 +1,1 @@
+"""Identifications: what people say of a figure, and what follows from it."""

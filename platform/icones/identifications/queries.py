@@ -1,0 +1,136 @@
+"""All SQL about identifications and determinations."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlmodel import Session, col, func, select
+
+from icones.models import (
+    Determination,
+    DeterminationChange,
+    DeterminationState,
+    Figure,
+    Identification,
+    ModelState,
+    ModelVersion,
+    Person,
+    Prediction,
+)
+from icones.taxa.queries import batches
+
+
+def by_submission(session: Session, submission_id: str) -> Identification | None:
+    """Return the identification that this form made, if it was sent before."""
+    return session.exec(select(Identification).where(Identification.submission_id == submission_id)).first()
+
+
+def identification(session: Session, identification_id: int) -> Identification | None:
+    """Return one identification."""
+    return session.get(Identification, identification_id)
+
+
+def standing(session: Session, figure_ids: Collection[int]) -> dict[int, list[Identification]]:
+    """Return the identifications that count, by figure."""
+    found: dict[int, list[Identification]] = {}
+    for batch in batches(sorted(figure_ids)):
+        question = select(Identification).where(
+            col(Identification.figure_id).in_(batch), col(Identification.ended_at).is_(None)
+        )
+        for row in session.exec(question.order_by(col(Identification.id))):
+            found.setdefault(row.figure_id, []).append(row)
+    return found
+
+
+def all_with_people(session: Session, figure_id: int) -> Sequence[tuple[Identification, Person]]:
+    """Return everything ever said of a figure, oldest first."""
+    question = select(Identification, Person).join(Person).where(Identification.figure_id == figure_id)
+    return session.exec(question.order_by(col(Identification.created_at), col(Identification.id))).all()
+
+
+def last_of(session: Session, campaign_id: int, person_id: int) -> Identification | None:
+    """Return the last identification of a person in a campaign that still stands."""
+    question = (
+        select(Identification)
+        .join(Figure, col(Figure.id) == Identification.figure_id)
+        .where(
+            Figure.campaign_id == campaign_id,
+            Identification.person_id == person_id,
+            col(Identification.ended_at).is_(None),
+        )
+    )
+    return session.exec(question.order_by(col(Identification.id).desc()).limit(1)).first()
+
+
+def determinations(session: Session, figure_ids: Collection[int]) -> dict[int, Determination]:
+    """Return the states of these figures."""
+    found: dict[int, Determination] = {}
+    for batch in batches(sorted(figure_ids)):
+        rows = session.exec(select(Determination).where(col(Determination.figure_id).in_(batch)))
+        found |= {row.figure_id: row for row in rows}
+    return found
+
+
+def changes(session: Session, figure_id: int) -> Sequence[DeterminationChange]:
+    """Return a figure's passages from state to state, oldest first."""
+    question = select(DeterminationChange).where(DeterminationChange.figure_id == figure_id)
+    return session.exec(question.order_by(col(DeterminationChange.id))).all()
+
+
+def with_prediction(session: Session, figure_ids: Collection[int]) -> set[int]:
+    """Return which of these figures the serving model has an answer for."""
+    found: set[int] = set()
+    for batch in batches(sorted(figure_ids)):
+        question = (
+            select(Prediction.figure_id)
+            .join(ModelVersion, col(ModelVersion.id) == Prediction.model_version_id)
+            .where(ModelVersion.state == ModelState.CHAMPION, col(Prediction.figure_id).in_(batch))
+        )
+        found |= set(session.exec(question))
+    return found
+
+
+def figure_ids_of(session: Session, campaign_id: int) -> Sequence[int]:
+    """Return the figures of a campaign, removed ones left out."""
+    question = select(Figure.id).where(Figure.campaign_id == campaign_id, col(Figure.removed_at).is_(None))
+    return [figure_id for figure_id in session.exec(question) if figure_id is not None]
+
+
+def verified(session: Session, campaign_id: int) -> Sequence[Determination]:
+    """Return the verified determinations of a campaign, by figure."""
+    question = (
+        select(Determination)
+        .join(Figure, col(Figure.id) == Determination.figure_id)
+        .where(
+            Determination.campaign_id == campaign_id,
+            Determination.state == DeterminationState.VERIFIED,
+            col(Figure.removed_at).is_(None),
+        )
+    )
+    return session.exec(question.order_by(col(Determination.figure_id))).all()
+
+
+def n_verified_since(session: Session, campaign_id: int, moment: datetime | None) -> int:
+    """Return how many verified figures were decided after a moment."""
+    question = (
+        select(func.count())
+        .select_from(Determination)
+        .where(Determination.campaign_id == campaign_id, Determination.state == DeterminationState.VERIFIED)
+    )
+    if moment is not None:
+        question = question.where(Determination.decided_at > moment)
+    return session.exec(question).one()
+
+
+def n_by_person(session: Session, campaign_id: int, person_id: int) -> int:
+    """Return how many identifications of a person stand in a campaign."""
+    question = (
+        select(func.count())
+        .select_from(Identification)
+        .join(Figure, col(Figure.id) == Identification.figure_id)
+        .where(
+            Figure.campaign_id == campaign_id,
+            Identification.person_id == person_id,
+            col(Identification.ended_at).is_(None),
+        )
+    )
+    return session.exec(question).one()

@@ -1,0 +1,230 @@
+"""What is done with identifications: given, withdrawn, and turned into determinations and review tasks."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session
+
+from icones.campaigns.service import Door
+from icones.errors import BadInputError, ConflictError, NotAllowedError, NotFoundError
+from icones.identifications import queries
+from icones.identifications.consensus import Rule, Verdict, Vote, decide
+from icones.illustrations import queries as illustrations
+from icones.illustrations import service as illustration_service
+from icones.models import (
+    Answer,
+    Campaign,
+    Confidence,
+    Determination,
+    DeterminationChange,
+    DeterminationState,
+    Ending,
+    Identification,
+    IllustrationState,
+    Person,
+    Queue,
+    ReviewTask,
+    Role,
+)
+from icones.people import queries as people
+from icones.taxa import queries as taxa
+from icones.taxa import service as taxon_service
+
+PRIORITY_OF_DISPUTE = 3.0
+PRIORITY_OF_CONFIRMATION = 2.0
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a person's form says."""
+
+    submission_id: str
+    answer: Answer
+    taxon_qid: str | None = None
+    confidence: Confidence = Confidence.SURE
+    comment: str = ""
+    shown: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What came of it."""
+
+    identification: Identification
+    determination: Determination
+    is_repeat: bool
+    """The same form had arrived before; nothing was added."""
+
+
+def submit(session: Session, person: Person, figure_id: int, said: Submission, now: datetime) -> Submitted:
+    """Keep one identification and what follows from it, in the caller's transaction.
+
+    The same ``submission_id`` again (a double click, a resent form) answers as the first time. A person's earlier
+    identification of the figure is superseded, never changed.
+    """
+    earlier = queries.by_submission(session, said.submission_id)
+    if earlier is not None:
+        return _repeated(session, earlier, person, figure_id)
+    opened = illustration_service.open_figure(session, figure_id, person)
+    _check(session, opened, said)
+    illustrations.locked_figure(session, figure_id)  # two people saving at once: one after the other
+    for row in queries.standing(session, [figure_id]).get(figure_id, []):
+        if row.person_id == person.id:
+            _end(session, row, Ending.SUPERSEDED, now)
+    session.flush()
+    row = Identification(
+        submission_id=said.submission_id,
+        figure_id=figure_id,
+        person_id=person.id or 0,
+        given_as=_speaks_as(session, opened.door, person, said.taxon_qid),
+        answer=said.answer,
+        taxon_qid=said.taxon_qid,
+        confidence=said.confidence,
+        comment=said.comment.strip()[:2000],
+        shown=said.shown,
+        created_at=now,
+    )
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        # On PostgreSQL the same form can arrive twice at the very same moment; the second one asks again.
+        raise ConflictError("This answer is being saved already. Reload the page to see it.") from error
+    recompute(session, opened.door.campaign, [figure_id], now, cause=row.id)
+    return Submitted(row, queries.determinations(session, [figure_id])[figure_id], is_repeat=False)
+
+
+def _repeated(session: Session, earlier: Identification, person: Person, figure_id: int) -> Submitted:
+    if earlier.person_id != person.id or earlier.figure_id != figure_id:
+        raise ConflictError("This form was used before. Reload the page and answer again.")
+    return Submitted(earlier, queries.determinations(session, [figure_id])[figure_id], is_repeat=True)
+
+
+def _check(session: Session, opened: illustration_service.OpenFigure, said: Submission) -> None:
+    opened.door.require(Role.VOLUNTEER)
+    if opened.door.campaign.closed_at is not None:
+        raise ConflictError("This campaign is closed; nothing more can be said.")
+    if opened.illustration.state is not IllustrationState.READY:
+        raise ConflictError("This illustration's image is not here (any more), so it cannot be named now.")
+    if not 8 <= len(said.submission_id) <= 64:
+        raise BadInputError("The form has no submission id. Reload the page and try again.")
+    if (said.answer is Answer.TAXON) != bool(said.taxon_qid):
+        raise BadInputError("Choose a taxon, or one of the other answers.")
+    if said.taxon_qid:
+        taxon_service.require(session, said.taxon_qid)
+
+
+def _speaks_as(session: Session, door: Door, person: Person, taxon_qid: str | None) -> Role:
+    """Return the role this word counts in: a specialist outside their field speaks as a volunteer."""
+    if door.role is None or door.role is Role.VOLUNTEER:
+        return Role.VOLUNTEER
+    member = people.membership(session, door.campaign.id or 0, person.id or 0)
+    field_of = people.expertise(session, member.id or 0) if member and member.role is Role.SPECIALIST else set()
+    if not field_of or taxon_qid is None:
+        return door.role
+    line = taxa.lineages(session, [taxon_qid]).get(taxon_qid, ())
+    return door.role if field_of.intersection(line) else Role.VOLUNTEER
+
+
+def withdraw(session: Session, person: Person, identification_id: int, now: datetime) -> Determination:
+    """Take back one's own identification: it stays in the history and counts no more."""
+    row = queries.identification(session, identification_id)
+    if row is None:
+        raise NotFoundError("There is no such identification.")
+    if row.person_id != person.id:
+        raise NotAllowedError("Only the person who gave an identification can withdraw it.")
+    opened = illustration_service.open_figure(session, row.figure_id, person)
+    illustrations.locked_figure(session, row.figure_id)
+    session.refresh(row)
+    if row.ended_at is None:
+        _end(session, row, Ending.WITHDRAWN, now)
+        session.flush()
+        recompute(session, opened.door.campaign, [row.figure_id], now, cause=row.id)
+    return queries.determinations(session, [row.figure_id])[row.figure_id]
+
+
+def _end(session: Session, row: Identification, ending: Ending, now: datetime) -> None:
+    row.ended_at = now
+    row.ending = ending
+    session.add(row)
+
+
+def rule_of(campaign: Campaign) -> Rule:
+    """Return a campaign's rule as consensus reads it."""
+    return Rule(campaign.quorum, campaign.agreement, campaign.agreed_is_verified)
+
+
+def recompute(
+    session: Session,
+    campaign: Campaign,
+    figure_ids: Collection[int],
+    now: datetime,
+    *,
+    cause: int | None = None,
+    model_version_id: int | None = None,
+) -> int:
+    """Derive the determinations and review tasks of these figures anew; return how many changed state."""
+    standing = queries.standing(session, figure_ids)
+    named = {row.taxon_qid for rows in standing.values() for row in rows if row.taxon_qid}
+    lineages = taxa.lineages(session, named)
+    predicted = queries.with_prediction(session, figure_ids)
+    changed = 0
+    for figure_id, row in queries.determinations(session, figure_ids).items():
+        votes = [
+            Vote(one.person_id, one.given_as is not Role.VOLUNTEER, one.answer, one.taxon_qid)
+            for one in standing.get(figure_id, [])
+        ]
+        verdict = decide(votes, rule_of(campaign), lineages, has_prediction=figure_id in predicted)
+        if (row.state, row.answer, row.taxon_qid) != (verdict.state, verdict.answer, verdict.taxon_qid):
+            changed += 1
+            session.add(
+                DeterminationChange(
+                    figure_id=figure_id,
+                    before=row.state,
+                    after=verdict.state,
+                    answer=verdict.answer,
+                    taxon_qid=verdict.taxon_qid,
+                    rule=verdict.rule,
+                    identification_id=cause,
+                    model_version_id=model_version_id,
+                    at=now,
+                )
+            )
+            row.decided_at = now
+        row.state, row.answer, row.taxon_qid = verdict.state, verdict.answer, verdict.taxon_qid
+        row.rule, row.n_agree, row.n_disagree = verdict.rule, verdict.n_agree, verdict.n_disagree
+        row.settled_by = verdict.settled_by
+        session.add(row)
+        _keep_task(session, row, verdict, len(votes), now)
+    return changed
+
+
+def _keep_task(session: Session, row: Determination, verdict: Verdict, n_votes: int, now: datetime) -> None:
+    """Keep, move or end a figure's review task, as its state asks."""
+    task = session.get(ReviewTask, row.figure_id)
+    if row.state in (DeterminationState.VERIFIED, DeterminationState.UNIDENTIFIABLE):
+        if task is not None:
+            session.delete(task)
+        return
+    if task is None:
+        task = ReviewTask(figure_id=row.figure_id, campaign_id=row.campaign_id, queue=Queue.VOLUNTEER, updated_at=now)
+    if row.state is DeterminationState.DISPUTED:
+        task.queue, task.priority, task.reason = Queue.SPECIALIST, PRIORITY_OF_DISPUTE, "disputed"
+    elif row.state is DeterminationState.AGREED:
+        task.queue, task.priority, task.reason = Queue.SPECIALIST, PRIORITY_OF_CONFIRMATION, "confirm"
+    elif verdict.needs_specialist:
+        task.queue, task.priority, task.reason = (
+            Queue.SPECIALIST,
+            PRIORITY_OF_CONFIRMATION,
+            "nobody_could_tell",
+        )
+    elif n_votes:
+        # One more voice settles it: finish what is begun before starting the next.
+        task.queue, task.priority, task.reason = Queue.VOLUNTEER, 1.5, "second_opinion"
+    elif task.queue is Queue.SPECIALIST or task.reason == "second_opinion":
+        task.queue, task.priority, task.reason = Queue.VOLUNTEER, 0.5, "new"
+    task.updated_at = now
+    session.add(task)

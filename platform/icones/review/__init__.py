@@ -1,0 +1,1 @@
+"""Review tasks: which figure is asked of whom next, and why."""

