@@ -1,0 +1,1 @@
+"""The commands behind ``icones``, by what they are about."""

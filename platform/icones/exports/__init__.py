@@ -1,0 +1,1 @@
+"""Exports: what a curator takes home."""

@@ -1,0 +1,1 @@
+"""Drivers for the clock: syncing, embedding, training, predicting, and the nightly invariants."""

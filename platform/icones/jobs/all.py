@@ -1,0 +1,17 @@
+"""Which job does what."""
+
+from collections.abc import Mapping
+
+from icones.jobs.invariants import check_invariants
+from icones.jobs.learn import embed_only, predict, retrain
+from icones.jobs.runner import Job
+from icones.jobs.sync import sync
+from icones.models import JobKind
+
+JOBS: Mapping[JobKind, Job] = {
+    JobKind.SYNC: sync,
+    JobKind.EMBED: embed_only,
+    JobKind.RETRAIN: retrain,
+    JobKind.PREDICT: predict,
+    JobKind.INVARIANTS: check_invariants,
+}

@@ -1,0 +1,83 @@
+"""All SQL about runs of background work."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from icones.models import JobKind, JobRun, JobState, WorkerBeat
+
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+
+def run(session: Session, run_id: int) -> JobRun | None:
+    """Return one run."""
+    return session.get(JobRun, run_id)
+
+
+def unfinished(session: Session, campaign_id: int | None, kind: JobKind) -> JobRun | None:
+    """Return the run of this kind that waits or goes on in a campaign."""
+    return session.exec(
+        select(JobRun).where(JobRun.campaign_id == campaign_id, JobRun.kind == kind, col(JobRun.state).in_(UNFINISHED))
+    ).first()
+
+
+def of_campaign(session: Session, campaign_id: int, limit: int) -> Sequence[JobRun]:
+    """Return a campaign's latest runs, newest first."""
+    question = select(JobRun).where(JobRun.campaign_id == campaign_id)
+    return session.exec(question.order_by(col(JobRun.id).desc()).limit(limit)).all()
+
+
+def waiting(session: Session) -> Sequence[JobRun]:
+    """Return the runs that wait for a worker, oldest first."""
+    return session.exec(select(JobRun).where(JobRun.state == JobState.QUEUED).order_by(col(JobRun.id))).all()
+
+
+def silent(session: Session, before: datetime) -> Sequence[JobRun]:
+    """Return the runs that are said to go on but gave no sign of life since a moment: they were killed."""
+    return session.exec(select(JobRun).where(JobRun.state == JobState.RUNNING, col(JobRun.beat_at) < before)).all()
+
+
+def claim(session: Session, run_id: int, now: datetime) -> bool:
+    """Take a waiting run, unless another run of its campaign goes on; True if it is now ours.
+
+    One conditional UPDATE, so that of two workers one gets it.
+    """
+    other = sa.orm.aliased(JobRun)
+    busy = (
+        select(other.id)
+        .where(
+            other.state == JobState.RUNNING,
+            other.campaign_id == JobRun.campaign_id,
+            other.id != JobRun.id,
+        )
+        .exists()
+    )
+    taken = session.connection().execute(
+        sa.update(JobRun)
+        .where(col(JobRun.id) == run_id, col(JobRun.state) == JobState.QUEUED, ~busy)
+        .values(state=JobState.RUNNING, started_at=now, beat_at=now, attempts=JobRun.attempts + 1)
+    )
+    session.expire_all()
+    return taken.rowcount == 1
+
+
+def last_finished(session: Session, campaign_id: int, kinds: Collection[JobKind]) -> JobRun | None:
+    """Return a campaign's latest finished run of these kinds."""
+    question = select(JobRun).where(
+        JobRun.campaign_id == campaign_id, col(JobRun.kind).in_(list(kinds)), col(JobRun.finished_at).is_not(None)
+    )
+    return session.exec(question.order_by(col(JobRun.id).desc()).limit(1)).first()
+
+
+def beat(session: Session, name: str, now: datetime) -> None:
+    """Note that a worker is alive."""
+    row = session.get(WorkerBeat, name) or WorkerBeat(name=name, at=now)
+    row.at = now
+    session.add(row)
+
+
+def last_beat(session: Session) -> datetime | None:
+    """Return when a worker last gave a sign of life."""
+    return session.exec(select(WorkerBeat.at).order_by(col(WorkerBeat.at).desc()).limit(1)).first()

@@ -1,0 +1,213 @@
+"""All SQL about embeddings, model versions and predictions."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, func, select
+
+from icones.models import (
+    DepictsStatement,
+    Determination,
+    DeterminationState,
+    Embedding,
+    Figure,
+    Illustration,
+    IllustrationState,
+    ModelState,
+    ModelVersion,
+    Prediction,
+    Taxon,
+)
+from icones.taxa.queries import batches
+
+
+def champion(session: Session, campaign_id: int) -> ModelVersion | None:
+    """Return the model version that serves a campaign."""
+    return session.exec(
+        select(ModelVersion).where(ModelVersion.campaign_id == campaign_id, ModelVersion.state == ModelState.CHAMPION)
+    ).first()
+
+
+def versions(session: Session, campaign_id: int) -> Sequence[ModelVersion]:
+    """Return all model versions of a campaign, newest first."""
+    question = select(ModelVersion).where(ModelVersion.campaign_id == campaign_id)
+    return session.exec(question.order_by(col(ModelVersion.number).desc())).all()
+
+
+def version(session: Session, campaign_id: int, number: int) -> ModelVersion | None:
+    """Return one model version of a campaign."""
+    return session.exec(
+        select(ModelVersion).where(ModelVersion.campaign_id == campaign_id, ModelVersion.number == number)
+    ).first()
+
+
+def last_version_number(session: Session, campaign_id: int) -> int:
+    """Return the number of a campaign's last model version, 0 before the first."""
+    question = select(func.max(ModelVersion.number)).where(ModelVersion.campaign_id == campaign_id)
+    return session.exec(question).one() or 0
+
+
+def embedding_sources(session: Session, campaign_id: int, backbone: str) -> dict[int, str]:
+    """Return for each embedded figure of a campaign what its vector was made from."""
+    question = (
+        select(Embedding.figure_id, Embedding.source)
+        .join(Figure, col(Figure.id) == Embedding.figure_id)
+        .where(Figure.campaign_id == campaign_id, Embedding.backbone == backbone)
+    )
+    return dict(session.exec(question).all())
+
+
+def embeddings(session: Session, campaign_id: int, backbone: str) -> Sequence[tuple[int, bytes]]:
+    """Return the vectors of a campaign's figures that can be shown, by figure id."""
+    question = (
+        select(Embedding.figure_id, Embedding.vector)
+        .join(Figure, col(Figure.id) == Embedding.figure_id)
+        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
+        .where(
+            Figure.campaign_id == campaign_id,
+            Embedding.backbone == backbone,
+            col(Figure.removed_at).is_(None),
+            Illustration.state == IllustrationState.READY,
+        )
+    )
+    return session.exec(question.order_by(col(Embedding.figure_id))).all()
+
+
+def embedding(session: Session, figure_id: int, backbone: str) -> Embedding | None:
+    """Return one figure's vector."""
+    return session.get(Embedding, (figure_id, backbone))
+
+
+def embedding_state(session: Session, campaign_id: int, backbone: str) -> tuple[int, datetime | None]:
+    """Return how many vectors there are and when the last was made: changed means an index is stale."""
+    question = (
+        select(func.count(), func.max(Embedding.created_at))
+        .select_from(Embedding)
+        .join(Figure, col(Figure.id) == Embedding.figure_id)
+        .where(Figure.campaign_id == campaign_id, Embedding.backbone == backbone)
+    )
+    return session.exec(question).one()
+
+
+def newest_backbone(session: Session, campaign_id: int) -> str | None:
+    """Return the backbone version of a campaign's newest vectors, for when no model serves yet."""
+    question = (
+        select(Embedding.backbone)
+        .join(Figure, col(Figure.id) == Embedding.figure_id)
+        .where(Figure.campaign_id == campaign_id)
+    )
+    return session.exec(question.order_by(col(Embedding.created_at).desc()).limit(1)).first()
+
+
+def verified_labels(session: Session, campaign_id: int) -> Sequence[tuple[Figure, Illustration, str]]:
+    """Return the figures whose taxon is verified."""
+    question = (
+        select(Figure, Illustration, col(Determination.taxon_qid))
+        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
+        .join(Determination, col(Determination.figure_id) == Figure.id)
+        .where(
+            Figure.campaign_id == campaign_id,
+            col(Figure.removed_at).is_(None),
+            Illustration.state == IllustrationState.READY,
+            Determination.state == DeterminationState.VERIFIED,
+            col(Determination.taxon_qid).is_not(None),
+        )
+    )
+    rows = session.exec(question.order_by(col(Figure.id)))
+    return [(figure, illustration, qid) for figure, illustration, qid in rows if qid is not None]
+
+
+def stated_labels(session: Session, campaign_id: int) -> Sequence[tuple[Figure, Illustration, str]]:
+    """Return figures on illustrations of which the source says exactly one taxon, and which are one figure.
+
+    What people here have settled or dispute is left out: their word comes first.
+    """
+    taxon = (
+        select(
+            col(DepictsStatement.illustration_id).label("illustration_id"),
+            func.min(DepictsStatement.qid).label("qid"),
+        )
+        .join(Taxon, col(Taxon.qid) == DepictsStatement.qid)
+        .where(col(DepictsStatement.gone_at).is_(None), DepictsStatement.rank != "deprecated")
+        .group_by(col(DepictsStatement.illustration_id))
+        .having(func.count(sa.distinct(col(DepictsStatement.qid))) == 1)
+        .subquery()
+    )
+    alone = (
+        select(col(Figure.illustration_id))
+        .where(Figure.campaign_id == campaign_id, col(Figure.removed_at).is_(None))
+        .group_by(col(Figure.illustration_id))
+        .having(func.count() == 1)
+    )
+    question = (
+        select(Figure, Illustration, taxon.c.qid)
+        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
+        .join(taxon, taxon.c.illustration_id == Illustration.id)
+        .join(Determination, col(Determination.figure_id) == Figure.id)
+        .where(
+            col(Determination.state).in_(
+                [DeterminationState.OPEN, DeterminationState.PREDICTED, DeterminationState.AGREED]
+            ),
+            Figure.campaign_id == campaign_id,
+            col(Figure.removed_at).is_(None),
+            Illustration.state == IllustrationState.READY,
+            col(Illustration.id).in_(alone),
+        )
+    )
+    return session.exec(question.order_by(col(Figure.id))).all()
+
+
+def prediction(session: Session, figure_id: int) -> tuple[Prediction, ModelVersion] | None:
+    """Return the serving model's answer for a figure."""
+    question = (
+        select(Prediction, ModelVersion)
+        .join(ModelVersion)
+        .where(Prediction.figure_id == figure_id, ModelVersion.state == ModelState.CHAMPION)
+    )
+    return session.exec(question).first()
+
+
+def predictions_of(session: Session, version_id: int, figure_ids: Collection[int]) -> dict[int, Prediction]:
+    """Return a model version's answers for these figures."""
+    found: dict[int, Prediction] = {}
+    for batch in batches(sorted(figure_ids)):
+        question = select(Prediction).where(
+            Prediction.model_version_id == version_id, col(Prediction.figure_id).in_(batch)
+        )
+        found |= {row.figure_id: row for row in session.exec(question)}
+    return found
+
+
+def drop_predictions(session: Session, version_id: int, figure_ids: Collection[int]) -> None:
+    """Remove a model version's answers for these figures, to be said anew."""
+    for batch in batches(sorted(figure_ids)):
+        session.exec(
+            sa.delete(Prediction).where(
+                col(Prediction.model_version_id) == version_id, col(Prediction.figure_id).in_(batch)
+            )
+        )
+
+
+def examples(session: Session, campaign_id: int, qids: Collection[str], most: int) -> dict[str, list[tuple[int, str]]]:
+    """Return for each taxon up to ``most`` verified figures as (figure id, image name), oldest first."""
+    if not qids:
+        return {}
+    question = (
+        select(col(Determination.taxon_qid), col(Figure.id), Illustration.image_sha1)
+        .join(Figure, col(Figure.id) == Determination.figure_id)
+        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
+        .where(
+            Determination.campaign_id == campaign_id,
+            Determination.state == DeterminationState.VERIFIED,
+            col(Determination.taxon_qid).in_(list(qids)),
+            col(Figure.removed_at).is_(None),
+            Illustration.state == IllustrationState.READY,
+        )
+        .order_by(col(Figure.id))
+    )
+    found: dict[str, list[tuple[int, str]]] = {}
+    for qid, figure_id, image in session.exec(question):
+        if qid and figure_id and len(found.setdefault(qid, [])) < most:
+            found[qid].append((figure_id, image))
+    return found

@@ -1,0 +1,126 @@
+"""The worker: one process that is the clock (APScheduler) and carries the queue (Huey).
+
+The clock only puts work in: it never works itself. Runs are rows first; a row becomes a message in the queue here,
+so that no work is lost between the two, and a run that was killed is put back.
+"""
+
+import logging
+import signal
+import threading
+from datetime import datetime, timedelta
+from types import FrameType
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlmodel import Session
+
+from icones.campaigns import queries as campaigns
+from icones.clock import utc_now
+from icones.config import Settings
+from icones.db import Database
+from icones.identifications import queries as identifications
+from icones.jobs import queries, runner
+from icones.jobs.queue import make_queue
+from icones.learning import queries as learning
+from icones.models import Campaign, JobKind, SourceKind
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 1.0
+NAME = "worker"
+
+
+class Clock:
+    """What the clock does at each tick. Kept apart from the scheduler so that a test can tick it."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._queue = make_queue(settings)
+        self._sent: set[int] = set()
+
+    @property
+    def queue(self) -> object:
+        """The queue whose consumer this process runs."""
+        return self._queue
+
+    def sweep(self) -> None:
+        """Send waiting runs to the queue, take up killed ones, and give a sign of life."""
+        now = utc_now()
+        for run_id in runner.take_up_silent(self._database, now):
+            self._sent.discard(run_id)
+        with self._database.writing() as session:
+            queries.beat(session, NAME, now)
+            waiting = [run.id or 0 for run in queries.waiting(session)]
+        self._sent &= set(waiting)
+        pending = set(self._pending())
+        for run_id in waiting:
+            # A message that was taken while another run of the campaign went on is gone: send it again.
+            if run_id not in pending:
+                self._queue.run(run_id)
+
+    def _pending(self) -> list[int]:
+        return [int(task.args[0]) for task in self._queue.pending()]
+
+    def ask_for_what_is_due(self) -> None:
+        """Ask for syncs whose time has come and for retraining where enough was newly verified."""
+        now = utc_now()
+        with self._database.writing() as session:
+            for campaign in campaigns.all_open(session):
+                if self._sync_is_due(campaign, now):
+                    runner.ask(session, JobKind.SYNC, campaign, now, trigger="schedule")
+                if retrain_is_due(session, campaign):
+                    runner.ask(session, JobKind.RETRAIN, campaign, now, trigger="labels")
+
+    def _sync_is_due(self, campaign: Campaign, now: datetime) -> bool:
+        if campaign.source_kind is not SourceKind.CATEGORY or not self._settings.sync_hours or not campaign.synced_at:
+            return False
+        return campaign.synced_at < now - timedelta(hours=self._settings.sync_hours)
+
+    def ask_for_invariants(self) -> None:
+        """Ask for the nightly check, in the name of the first campaign there is."""
+        with self._database.writing() as session:
+            found = campaigns.all_open(session)
+            if found:
+                runner.ask(session, JobKind.INVARIANTS, found[0], utc_now(), trigger="schedule")
+
+
+def retrain_is_due(session: Session, campaign: Campaign) -> bool:
+    """Say whether as many figures were verified since the last training as the campaign asks for."""
+    if campaign.retrain_after <= 0:
+        return False
+    last = queries.last_finished(session, campaign.id or 0, [JobKind.RETRAIN])
+    versions = learning.versions(session, campaign.id or 0)
+    since = max(
+        (moment for moment in (last and last.started_at, versions[0].created_at if versions else None) if moment),
+        default=None,
+    )
+    return identifications.n_verified_since(session, campaign.id or 0, since) >= campaign.retrain_after
+
+
+def work(settings: Settings, database: Database) -> None:
+    """Work until told to stop (SIGINT, SIGTERM)."""
+    clock = Clock(settings, database)
+    scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
+    scheduler.add_job(clock.sweep, "interval", seconds=SWEEP_S)
+    scheduler.add_job(clock.ask_for_what_is_due, "interval", seconds=20)
+    scheduler.add_job(clock.ask_for_invariants, "cron", hour=3, minute=20)
+    consumer = clock.queue.create_consumer(  # type: ignore[attr-defined]
+        workers=1, worker_type="thread", periodic=False, initial_delay=0.1, max_delay=0.5
+    )
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    clock.sweep()
+    scheduler.start()
+    consumer.start()
+    log.info("the worker is ready")
+    # Huey's start() takes the signals for itself; ours come back here.
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    stop.wait()
+    scheduler.shutdown(wait=False)
+    consumer.stop(graceful=False)
