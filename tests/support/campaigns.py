@@ -3,6 +3,8 @@
 import io
 from datetime import datetime
 
+from PIL import Image, ImageDraw
+
 from icones.campaigns import service as campaigns
 from icones.config import Settings
 from icones.db import Database
@@ -12,8 +14,6 @@ from icones.illustrations.service import Listed
 from icones.illustrations.store import ImageStore
 from icones.models import Campaign, SourceKind
 from icones.taxa import service as taxa
-from PIL import Image, ImageDraw
-
 from wiki_sync import TaxonFacts, TaxonName
 
 ROOT, FAMILY, GENUS, ADMIRAL, LADY, WHITE = (f"Q90000000{n}" for n in range(6))

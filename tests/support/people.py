@@ -3,8 +3,9 @@
 import re
 import uuid
 
-from icones.models import Role
 from starlette.testclient import TestClient
+
+from icones.models import Role
 
 
 def csrf_of(client: TestClient, path: str = "/sign-in") -> str:
