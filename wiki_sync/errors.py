@@ -1,0 +1,65 @@
+"""The ways in which reading Wikimedia or a local folder can fail.
+
+Every message is written for the person who asked (a curator), not for a log. There are two families: a
+`TransientError` is worth another try later, a `PermanentError` is not until somebody changes something. The
+module knows no transport: the places that talk (`session`, `sparql`, `images`) translate into these.
+"""
+
+
+class WikiError(Exception):
+    """Anything that went wrong between us and the outside; `str(error)` can be shown to a person."""
+
+
+class TransientError(WikiError):
+    """The other side is busy, slow, locked or unreachable; the tries we had were used up.
+
+    `retry_after` is the wait in seconds that the other side asked for, or None where it named none.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type["TransientError"], tuple[str, float | None]]:
+        """Keep `retry_after` when the error crosses from a child process."""
+        return (type(self), (str(self), self.retry_after))
+
+
+class PermanentError(WikiError):
+    """Trying the same again will not help."""
+
+
+class CategoryNotFoundError(PermanentError):
+    """There is no such category: neither a page nor a member."""
+
+
+class EmptyCategoryError(PermanentError):
+    """The category exists, but no file was found in it within the depth that was asked for."""
+
+
+class BadAnswerError(PermanentError):
+    """The other side said "all is well" and sent something that cannot be read (broken JSON, a page of text)."""
+
+
+class QueryRefusedError(PermanentError):
+    """The other side understood the request and declined it."""
+
+
+class BannedError(PermanentError):
+    """The other side has shut us out (too many errors, or a User-Agent it does not accept)."""
+
+
+class HostNotAllowedError(PermanentError):
+    """An image address, or a redirect from one, points to a host that is not on the list of image hosts."""
+
+
+class FileGoneError(PermanentError):
+    """The file was there when it was listed and is not there any more."""
+
+
+class ImageTooLargeError(PermanentError):
+    """The image has more bytes or more pixels than we accept."""
+
+
+class NotAnImageError(PermanentError):
+    """What came is not a picture that can be opened (another type, damaged, or cut off)."""

@@ -1,0 +1,289 @@
+"""The one place where pywikibot is set up and spoken to.
+
+pywikibot is made for scripts: on import it looks for a configuration in the working folder and makes a folder
+in the home folder, its settings and its HTTP session belong to the whole process, and a site signs itself in
+when it is made. Here it is imported late, told to keep its files in `state_dir`, given a family for any
+`api_url`, and never left to retry by itself (it may sleep for minutes without a word); waiting is `retry`'s.
+One request is on the wire at a time in a process, which is also what Wikimedia asks of clients. Nothing is
+read but answers of the API: no sign-in, no writing.
+
+PYWIKIBOT_NO_USER_CONFIG and PYWIKIBOT_DIR are set in the environment for the time of the import, as pywikibot
+reads them there and nowhere else, and are put back afterwards.
+"""
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from wiki_sync.config import WikiConfig
+from wiki_sync.errors import (
+    BadAnswerError,
+    BannedError,
+    PermanentError,
+    QueryRefusedError,
+    TransientError,
+    WikiError,
+)
+from wiki_sync.retry import asked_wait, with_retries
+
+_wire = threading.RLock()
+_wire_process = os.getpid()
+_MAXLAG = "5"  # seconds of replication lag above which the wiki should ask us to come back later
+_BUSY = frozenset({"maxlag", "readonly", "ratelimited", "cirrussearch-too-busy-error", "lockmanager-fail-conflict"})
+
+
+class WikiSession:
+    """Asks one wiki's `api.php`, and gives back its answers as plain dictionaries."""
+
+    def __init__(self, config: WikiConfig) -> None:
+        self._config = config
+
+    def ask(self, **params: str | int) -> dict[str, Any]:
+        """Return the decoded answer (formatversion 2) to one API request, after waits and retries.
+
+        Raises TransientError when the wiki stayed busy or out of reach, BadAnswerError for an answer that is
+        not the API's, BannedError or QueryRefusedError where the wiki refuses; see
+        https://www.mediawiki.org/wiki/API:Errors_and_warnings.
+        """
+        written = {name: str(value) for name, value in params.items()}
+        return with_retries(self._config, lambda: self._ask_once(written))
+
+    def _ask_once(self, params: Mapping[str, str]) -> dict[str, Any]:
+        with _on_the_wire(self._config):
+            return _submit(self._config, {"formatversion": "2", "maxlag": _MAXLAG, **params})
+
+
+@contextmanager
+def _on_the_wire(config: WikiConfig) -> Iterator[None]:
+    """Hold the process-wide lock and have pywikibot's process-wide settings as `config` wants them."""
+    with _wire:
+        settings, http = _pywikibot(config.state_dir)
+        _part_from_parent(http)
+        settings.base_dir = str(config.state_dir)
+        settings.socket_timeout = (config.timeout_s, config.timeout_s)
+        settings.max_retries = 0
+        yield
+
+
+def _pywikibot(state_dir: Path) -> tuple[Any, Any]:
+    """Import pywikibot (the first time) without its configuration files, and return its `config` and
+    `comms.http`."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with _environment_for_import(state_dir):
+        from pywikibot import config as settings
+        from pywikibot import logging as talk
+        from pywikibot.comms import http
+    # Its own log handlers would print to the terminal and take over Python's warnings. Its messages go to the logger
+    # "pywiki" instead, quietly: what they say is also in the errors raised here.
+    talk._init_routines.clear()
+    logger = logging.getLogger("pywiki")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)
+    return settings, http
+
+
+@contextmanager
+def _environment_for_import(state_dir: Path) -> Iterator[None]:
+    # pywikibot takes a folder for its own only if it holds this file; with NO_USER_CONFIG it is not read.
+    (state_dir / "user-config.py").touch(mode=0o600)
+    wanted = {"PYWIKIBOT_NO_USER_CONFIG": "2", "PYWIKIBOT_DIR": str(state_dir)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _part_from_parent(http: Any) -> None:
+    """In a forked child, drop the connections that it shares with its parent."""
+    global _wire_process
+    if _wire_process != os.getpid():
+        http.session.close()
+        _wire_process = os.getpid()
+
+
+def _free_wire_in_child() -> None:
+    """Replace the lock, which another thread of the parent may have held at the moment of the fork."""
+    global _wire
+    _wire = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_wire_in_child)
+
+
+@cache
+def _site(api_url: str) -> Any:
+    """Return pywikibot's site object for the wiki with that `api.php`; made without a request."""
+    from pywikibot.family import Family
+    from pywikibot.site import APISite
+
+    parts = urlsplit(api_url)
+    digest = hashlib.sha256(api_url.encode()).hexdigest()[:12]
+    family_class = type(
+        "AnyWikiFamily",
+        (Family,),
+        {
+            "name": f"icones{digest}",
+            "langs": {"wiki": parts.netloc},
+            "protocol": lambda self, code: parts.scheme,
+            "scriptpath": lambda self, code: parts.path.rpartition("/")[0],
+            "apipath": lambda self, code: parts.path,
+        },
+    )
+
+    class ReadingSite(APISite):  # type: ignore[misc]
+        def login(self, *args: Any, cookie_only: bool = False, **kwargs: Any) -> None:
+            """Stay anonymous: when the site is made, signing in would only cost requests; later, we cannot."""
+            if not cookie_only:
+                raise QueryRefusedError("This wiki can only be read by people who are signed in.")
+
+    return ReadingSite("wiki", family_class())
+
+
+@cache
+def _question_class() -> Any:
+    """Return our kind of pywikibot `Request`: one try, our User-Agent, errors of ours, no requests on the
+    side."""
+    from pywikibot.comms import http
+    from pywikibot.data.api import Request
+
+    class Question(Request):  # type: ignore[misc]
+        user_agent: str
+        asked_wait: float | None = None
+
+        def _add_defaults(self) -> None:
+            self["format"] = "json"
+
+        def _http_request(self, use_get: bool, uri: str, data: Any, headers: Any, paramstring: str) -> tuple[Any, bool]:
+            # pywikibot formats the User-Agent, so braces are doubled.
+            agent = self.user_agent.replace("{", "{{").replace("}", "}}")
+            response = http.fetch(
+                self.site.base_url(uri),
+                method="GET" if use_get else "POST",
+                headers={**(headers or {}), "user-agent": agent},
+                default_error_handling=False,
+                data=data,
+            )
+            if isinstance(response, Exception):
+                _raise_for_transport(response)
+            self.asked_wait = asked_wait(response.headers.get("Retry-After"))
+            _raise_for_status(response.status_code, response.text, self.asked_wait)
+            return response, use_get
+
+        def _json_loads(self, response: Any) -> dict[str, Any]:
+            return _decoded(response)
+
+        def wait(self, delay: float | None = None, **kwargs: Any) -> NoReturn:
+            code = self.last_error.get("code") or "busy"
+            raise TransientError(f"The wiki asked us to come back later ({code}).", self.asked_wait)
+
+        def _ratelimited(self) -> None:
+            self.wait()
+
+        def _relogin(self, message: str = "") -> NoReturn:
+            raise QueryRefusedError(f"The wiki wants us to be signed in. {message}".strip())
+
+    return Question
+
+
+def _submit(config: WikiConfig, params: dict[str, str]) -> dict[str, Any]:
+    from pywikibot.exceptions import APIError, Error, MaxlagTimeoutError
+
+    question = _question_class()(
+        site=_site(config.api_url), parameters=params, throttle=False, use_get=True, max_retries=0
+    )
+    question.user_agent = config.user_agent
+    try:
+        answer: dict[str, Any] = question.submit()
+    except WikiError:
+        raise
+    except MaxlagTimeoutError as error:
+        raise TransientError(
+            "The wiki's databases are behind (maxlag); it asked us to come back later.", question.asked_wait
+        ) from error
+    except APIError as error:
+        _raise_for_code(str(error.code), str(error.info), question.asked_wait)
+    except Error as error:
+        raise QueryRefusedError(f"The wiki did not answer the question: {error}") from error
+    return answer
+
+
+def _decoded(response: Any) -> dict[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError as error:
+        kind = response.headers.get("Content-Type", "no type")
+        raise BadAnswerError(
+            f"The wiki at {urlsplit(response.url).netloc} answered with something that is not JSON ({kind}), "
+            "or with JSON that was cut off."
+        ) from error
+    if not isinstance(answer, dict) or not isinstance(answer.get("error", {}), dict):
+        raise BadAnswerError("The wiki's answer has an unknown form.")
+    return answer
+
+
+def _raise_for_transport(error: Exception) -> NoReturn:
+    from requests import ConnectionError as NoConnection
+    from requests import RequestException, Timeout
+    from requests.exceptions import InvalidURL, MissingSchema
+
+    if isinstance(error, Timeout):
+        raise TransientError("The wiki did not answer in time.") from error
+    if isinstance(error, InvalidURL | MissingSchema):
+        raise PermanentError(f"The address of the wiki cannot be used: {error}") from error
+    if isinstance(error, NoConnection | RequestException):
+        raise TransientError("The wiki could not be reached, or the connection broke off.") from error
+    raise error
+
+
+def _raise_for_status(status: int, text: str, wait: float | None) -> None:
+    if status < 300:
+        return
+    if status == 429:
+        raise TransientError("The wiki says we ask too often (429).", wait)
+    if status >= 500:
+        raise TransientError(f"The wiki has a problem of its own ({status}).", wait)
+    if status == 403:
+        raise BannedError(f"The wiki shut us out (403): {_first_words(text)}")
+    if status == 404:
+        raise BadAnswerError("There is no wiki API at the address given in the settings (404).")
+    raise QueryRefusedError(f"The wiki refused the request ({status}): {_first_words(text)}")
+
+
+def _raise_for_code(code: str, info: str, wait: float | None) -> NoReturn:
+    if code in _BUSY or code.startswith("internal_api_error_DB"):
+        raise TransientError(f"The wiki asked us to come back later ({code}).", wait)
+    if code in ("blocked", "autoblocked"):
+        raise BannedError(f"The wiki has blocked us: {info}")
+    raise ApiRefusedError(code, info)
+
+
+class ApiRefusedError(QueryRefusedError):
+    """A refusal with the API's own error code, for callers that have a better word for it."""
+
+    def __init__(self, code: str, info: str) -> None:
+        super().__init__(f"The wiki refused the request: {info or code} ({code})")
+        self.code = code
+
+    def __reduce__(self) -> tuple[type[QueryRefusedError], tuple[str]]:
+        return (QueryRefusedError, (str(self),))
+
+
+def _first_words(text: str, length: int = 200) -> str:
+    from wiki_sync.html import plain_text
+
+    words = plain_text(text)
+    return words if len(words) <= length else f"{words[:length]}…"
