@@ -5,10 +5,10 @@ from typing import Any, Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
+import icones.models  # noqa: F401  (registers all tables)
 from icones.config import Settings
 from icones.db import Database
 from icones.models.columns import UtcDateTime, metadata
-import icones.models  # noqa: F401  (registers all tables)
 
 
 def render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:

@@ -106,6 +106,6 @@ class Settings(BaseSettings):
             problems.append("ICONES_CONTACT is empty: Wikimedia refuses clients without a contact.")
         if not self.oauth_client_id or not self.oauth_client_secret.get_secret_value():
             problems.append("ICONES_OAUTH_CLIENT_ID and ICONES_OAUTH_CLIENT_SECRET are needed for sign-in.")
-        if not urlsplit(self.oauth_root).scheme == "https":
+        if urlsplit(self.oauth_root).scheme != "https":
             problems.append("ICONES_OAUTH_ROOT must begin with https://.")
         return problems

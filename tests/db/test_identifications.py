@@ -35,7 +35,9 @@ def person(database: Database, name: str, campaign: Campaign, role: Role | None 
     return one
 
 
-def says(database: Database, who: Person, figure: int, qid: str | None, answer: Answer = Answer.TAXON) -> service.Submitted:
+def says(
+    database: Database, who: Person, figure: int, qid: str | None, answer: Answer = Answer.TAXON
+) -> service.Submitted:
     with database.writing() as session:
         return service.submit(session, who, figure, Submission(new_submission(), answer, qid), utc_now())
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from icones.campaigns import service as campaigns
 from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import Database
@@ -23,7 +24,6 @@ from icones.models import (
 )
 from icones.people import service as people
 from icones.review import service as review
-from icones.campaigns import service as campaigns
 from tests.support.campaigns import ADMIRAL, LADY, WHITE, figure_ids, make_campaign
 from tests.support.people import new_submission
 

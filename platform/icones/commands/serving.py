@@ -53,7 +53,7 @@ def run_server(settings: Settings, host: str, port: int, with_worker: bool) -> N
 
 
 def _start_worker(settings: Settings) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "icones", "worker"], env=settings.as_environment())  # noqa: S603
+    return subprocess.Popen([sys.executable, "-m", "icones", "worker"], env=settings.as_environment())
 
 
 def worker() -> None:

@@ -77,12 +77,14 @@ INVARIANTS = (
     ),
     Invariant(
         "a champion was published and is not retired",
-        "SELECT count(*) FROM modelversion WHERE state = 'champion' AND (published_at IS NULL OR retired_at IS NOT NULL)",
+        "SELECT count(*) FROM modelversion WHERE state = 'champion' "
+        "AND (published_at IS NULL OR retired_at IS NOT NULL)",
         "The record of models contradicts itself.",
     ),
     Invariant(
         "a figure belongs to its illustration's campaign",
-        "SELECT count(*) FROM figure f JOIN illustration i ON i.id = f.illustration_id WHERE f.campaign_id <> i.campaign_id",
+        "SELECT count(*) FROM figure f JOIN illustration i ON i.id = f.illustration_id "
+        "WHERE f.campaign_id <> i.campaign_id",
         "It would be counted in the wrong campaign.",
     ),
 )

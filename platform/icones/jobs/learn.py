@@ -1,4 +1,4 @@
-"""The learning jobs: figures embedded, a model trained and published if it is better, predictions and priorities set."""
+"""The learning jobs: figures embedded, a model trained and published if it is better, questions put in order."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

@@ -26,8 +26,10 @@ from wiki_sync import (
     PermanentError,
     TaxonSource,
     TransientError,
+    WikiConfig,
     WikiError,
     WikiFile,
+    most_trusted,
 )
 
 AT_ONCE = 2
@@ -51,9 +53,12 @@ def sync(settings: Settings, database: Database, campaign: Campaign, run: JobRun
         own = session.get_one(Campaign, campaign.id)
         n_taxa = taxa.save(session, facts, now)
         counted = illustration_service.save_listing(
-            session, own, [_listed(file, media.get(file.page_id)) for file in listing.files], now
+            session, own, [_listed(config, file, media.get(file.page_id)) for file in listing.files], now
         )
         rows = illustrations.by_key(session, campaign.id or 0)
+        for file in listing.files:
+            if file.problem:
+                illustration_service.image_refused(session, rows[file.mid].id or 0, file.problem)
         changes = illustration_service.mirror(
             session, {rows[info.mid].id or 0: info.depicts for info in media.values() if info.mid in rows}, now
         )
@@ -89,8 +94,8 @@ def _taxa(source: TaxonSource, qids: set[str], progress: Progress) -> list[Any]:
         return []
 
 
-def _listed(file: WikiFile, media: MediaInfo | None) -> Listed:
-    number = (media.object_number if media else None) or file.object_number
+def _listed(config: WikiConfig, file: WikiFile, media: MediaInfo | None) -> Listed:
+    number = most_trusted(config, media.object_number if media else None, file.object_number)
     return Listed(
         key=file.mid,
         mid=file.mid,
@@ -118,10 +123,9 @@ def fetch_images(settings: Settings, database: Database, campaign: Campaign, pro
     store = ImageStore(settings.data_dir / "images")
     with database.reading() as session:
         rows = illustrations.without_image(session, campaign.id or 0)
-    downloads = ImageDownloads(wiki_config(settings))
     tally = {"images": 0, "refused": 0, "later": 0}
     progress.step("Fetching images", 0, len(rows))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ImageDownloads(wiki_config(settings)) as downloads, ThreadPoolExecutor(AT_ONCE) as pool:
         waiting = {pool.submit(_fetch, downloads, store, row): row for row in rows}
         try:
             for done, future in enumerate(as_completed(waiting), 1):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlmodel import Session
 
 from active_learning import Ask, Taxonomy, TrainingSet, entropy, margin, roll_up
+from icones.errors import ConflictError, NotFoundError
 from icones.identifications import service as identifications
 from icones.illustrations import queries as illustrations
 from icones.learning import queries
@@ -111,7 +112,7 @@ def training_set(session: Session, campaign: Campaign, backbone: str) -> tuple[T
     Verified determinations count fully. A tag that the source states, for an illustration of one figure and one
     taxon that people have not settled otherwise, counts half: it begins the loop before anybody has tagged.
     """
-    known = {figure_id: blob for figure_id, blob in queries.embeddings(session, campaign.id or 0, backbone)}
+    known = dict(queries.embeddings(session, campaign.id or 0, backbone))
     labels: dict[int, dict[str, Any]] = {}
     for origin, weight, rows in (
         ("stated", STATED_WEIGHT, queries.stated_labels(session, campaign.id or 0)),
@@ -163,6 +164,26 @@ def record_version(
     session.add(version)
     session.flush()
     return version
+
+
+def require_version(session: Session, campaign: Campaign, number: int) -> ModelVersion:
+    """Return a model version of a campaign, or say that there is none of this number."""
+    version = queries.version(session, campaign.id or 0, number)
+    if version is None:
+        raise NotFoundError(f"This campaign has no model version {number}.")
+    return version
+
+
+def serve_version(session: Session, campaign: Campaign, number: int, why: str, now: datetime) -> ModelVersion:
+    """Let a version serve that served before; the present one is retired. The caller asks for new predictions.
+
+    What the version said when it last served is still there, so that nobody meets an empty page meanwhile.
+    """
+    version = require_version(session, campaign, number)
+    if version.state is not ModelState.RETIRED:
+        raise ConflictError("Only a version that served before can be put back.")
+    version.retired_at = None
+    return record_version(session, campaign, version, ModelState.CHAMPION, f"{version.verdict} {why}".strip(), now)
 
 
 def predict(

@@ -1,0 +1,129 @@
+"""The sync job against the stand-in Commons, on both databases: what comes in, what changes, what goes wrong."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from icones.config import Settings
+from icones.db import Database
+from icones.illustrations import queries as illustrations
+from icones.models import Illustration, IllustrationState, JobKind, JobState
+from icones.taxa import service as taxa
+from tests.support.commons import ADMIRAL, CATEGORY, category_campaign, pointed_at, run_job, small_world
+from tests.support.standin import StandInCommons
+
+
+@pytest.fixture
+def commons() -> Iterator[StandInCommons]:
+    with StandInCommons(small_world()) as server:
+        yield server
+
+
+@pytest.fixture
+def pointed(settings: Settings, commons: StandInCommons) -> Settings:
+    return pointed_at(settings, commons)
+
+
+def rows_of(database: Database, campaign_id: int | None) -> list[Illustration]:
+    with database.reading() as session:
+        return sorted(illustrations.by_key(session, campaign_id or 0).values(), key=lambda row: row.title)
+
+
+def test_a_category_comes_in_whole(pointed: Settings, database: Database) -> None:
+    campaign = category_campaign(database)
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert run.state is JobState.DONE, run.log
+    assert (run.result["files"], run.result["new"], run.result["images"]) == (9, 9, 9)
+    rows = rows_of(database, campaign.id)
+    assert {row.state for row in rows} == {IllustrationState.READY}
+    assert rows[4].object_number == "RP-T-BR-2017-1-4"
+    assert rows[4].object_number_source == "title"
+    assert rows[4].mid == f"M{(rows[4].mid or '')[1:]}"
+    assert rows[4].licence == "CC0"
+    with database.reading() as session:
+        stated = illustrations.statements(session, [row.id or 0 for row in rows])
+        assert [stated[rows[0].id or 0][0].qid, len(stated)] == [ADMIRAL, 3]
+        admiral = taxa.views(session, [ADMIRAL], "en")[ADMIRAL]
+    assert (admiral.vernacular, admiral.rank) == ("red admiral", "species")
+    assert admiral.lineage == (ADMIRAL, "Q910", "Q900")
+
+
+def test_a_second_sync_changes_nothing_and_fetches_nothing(
+    pointed: Settings, database: Database, commons: StandInCommons
+) -> None:
+    campaign = category_campaign(database)
+    run_job(pointed, database, campaign, JobKind.SYNC)
+    commons.calls.clear()
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert (run.result["new"], run.result["changed"], run.result["gone"], run.result["statements_changed"]) == (0,) * 4
+    assert commons.calls.count("image") == 0
+
+
+def test_what_leaves_the_category_is_kept_as_gone_and_taken_up_when_it_is_back(
+    pointed: Settings, database: Database, commons: StandInCommons
+) -> None:
+    campaign = category_campaign(database)
+    run_job(pointed, database, campaign, JobKind.SYNC)
+    page_id = int((rows_of(database, campaign.id)[0].mid or "M0")[1:])
+    commons.world.delete_file(page_id)
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert (run.result["gone"], rows_of(database, campaign.id)[0].state) == (1, IllustrationState.GONE)
+    commons.world.undelete_file(page_id)
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert (run.result["back"], rows_of(database, campaign.id)[0].state) == (1, IllustrationState.READY)
+
+
+@pytest.mark.parametrize(
+    ("category", "words"),
+    [("No such category anywhere", "There is no category"), ("Empty one", "no file in it")],
+)
+def test_a_wrong_category_is_told_in_words_and_leaves_nothing(
+    pointed: Settings, database: Database, commons: StandInCommons, category: str, words: str
+) -> None:
+    commons.world.add_category("Empty one")
+    campaign = category_campaign(database, category)
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert run.state is JobState.FAILED
+    assert words.lower() in run.problem.lower()
+    assert rows_of(database, campaign.id) == []
+
+
+def test_a_broken_image_is_refused_and_one_that_times_out_comes_next_time(
+    pointed: Settings, database: Database, commons: StandInCommons
+) -> None:
+    campaign = category_campaign(database)
+    commons.faults.next("image", "not-an-image")
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert (run.state, run.result["refused"], run.result["images"]) == (JobState.DONE, 1, 8)
+    refused = [row for row in rows_of(database, campaign.id) if row.state is IllustrationState.REFUSED]
+    assert len(refused) == 1
+    assert refused[0].problem
+
+
+def test_commons_down_fails_the_run_and_keeps_what_was_there(
+    pointed: Settings, database: Database, commons: StandInCommons
+) -> None:
+    campaign = category_campaign(database)
+    run_job(pointed, database, campaign, JobKind.SYNC)
+    commons.faults.next("api", "502-html", times=20)
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert run.state is JobState.FAILED
+    assert {row.state for row in rows_of(database, campaign.id)} == {IllustrationState.READY}
+
+
+def test_wikidata_silent_still_brings_the_files_and_says_so(
+    pointed: Settings, database: Database, commons: StandInCommons
+) -> None:
+    campaign = category_campaign(database)
+    commons.faults.next("sparql", "broken-json", times=20)
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert (run.state, run.result["images"]) == (JobState.DONE, 9)
+    assert "Wikidata did not answer" in run.log
+
+
+def test_the_cost_of_a_sync_is_bounded(pointed: Settings, database: Database) -> None:
+    with StandInCommons(small_world(130)) as many:
+        campaign = category_campaign(database, CATEGORY, slug="many")
+        run = run_job(pointed_at(pointed, many), database, campaign, JobKind.SYNC)
+        assert run.result["files"] == 130
+        assert many.calls.count("api") <= 2 * 3 + 10
