@@ -9,8 +9,8 @@ from icones.db import Database
 from icones.illustrations import queries as illustrations
 from icones.models import Illustration, IllustrationState, JobKind, JobState
 from icones.taxa import service as taxa
-from tests.support.commons import ADMIRAL, CATEGORY, category_campaign, pointed_at, run_job, small_world
-from tests.support.standin import StandInCommons
+from tests.support.commons import ADMIRAL, CATEGORY, LADY, WHITE, category_campaign, pointed_at, run_job, small_world
+from tests.support.standin import StandInCommons, depicts
 
 
 @pytest.fixture
@@ -86,6 +86,26 @@ def test_a_wrong_category_is_told_in_words_and_leaves_nothing(
     assert run.state is JobState.FAILED
     assert words.lower() in run.problem.lower()
     assert rows_of(database, campaign.id) == []
+
+
+def test_boxes_of_taxa_become_figures_until_somebody_works_on_them(
+    pointed: Settings, database: Database, commons: StandInCommons
+) -> None:
+    campaign = category_campaign(database)
+    page = commons.world.page_by_title("File:Plate 00, RP-T-BR-2017-1-0.jpg")
+    assert page is not None
+    boxed = [
+        depicts(ADMIRAL, box="pct:10,10,30,40"),
+        depicts(LADY, box="pct:50,12.50,30,40"),
+        depicts(WHITE, box="bad"),
+    ]
+    commons.world.set_statements(page.page_id, boxed)
+    for _ in range(2):
+        assert run_job(pointed, database, campaign, JobKind.SYNC).state is JobState.DONE
+    row = next(row for row in rows_of(database, campaign.id) if row.mid == f"M{page.page_id}")
+    with database.reading() as session:
+        figures = illustrations.figures(session, row.id or 0)
+    assert [(one.number, one.box) for one in figures] == [(1, "pct:10,10,30,40"), (2, "pct:50,12.5,30,40")]
 
 
 def test_a_broken_image_is_refused_and_one_that_times_out_comes_next_time(

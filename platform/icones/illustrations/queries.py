@@ -4,7 +4,14 @@ from collections.abc import Collection, Sequence
 
 from sqlmodel import Session, col, func, select
 
-from icones.models import Campaign, DepictsStatement, Figure, Illustration, IllustrationState
+from icones.models import (
+    Campaign,
+    DepictsStatement,
+    Figure,
+    Identification,
+    Illustration,
+    IllustrationState,
+)
 from icones.taxa.queries import batches
 
 
@@ -86,6 +93,12 @@ def statements(session: Session, illustration_ids: Collection[int]) -> dict[int,
         for row in session.exec(question.order_by(col(DepictsStatement.id))):
             found.setdefault(row.illustration_id, []).append(row)
     return found
+
+
+def is_worked_on(session: Session, illustration_id: int) -> bool:
+    """Say whether somebody has identified a figure of an illustration, now or ever."""
+    question = select(Identification.id).join(Figure).where(Figure.illustration_id == illustration_id)
+    return session.exec(question.limit(1)).first() is not None
 
 
 def all_statements(session: Session, illustration_ids: Collection[int]) -> dict[int, list[DepictsStatement]]:

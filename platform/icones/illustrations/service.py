@@ -22,6 +22,7 @@ from icones.models import (
     ReviewTask,
     Role,
 )
+from icones.taxa import queries as taxa
 from wiki_sync import Depicts
 
 MIN_BOX = 0.5
@@ -195,6 +196,36 @@ def mirror(session: Session, stated: Mapping[int, Sequence[Depicts]], now: datet
                 row.gone_at = now
                 session.add(row)
     return changes
+
+
+def take_up_boxes(session: Session, campaign: Campaign, illustration_ids: Sequence[int], now: datetime) -> int:
+    """Make the boxes that Commons' taxa stand in (P2677) the figures of illustrations nobody has worked on yet.
+
+    A box that cannot be read is left in the mirror, as it was written. Returns how many figures have one now.
+    """
+    made = 0
+    stated = queries.statements(session, illustration_ids)
+    boxed = {one.qid for statements in stated.values() for one in statements if one.qid and one.box}
+    known = taxa.taxa(session, boxed)
+    for illustration_id, statements in stated.items():
+        boxes = sorted({box for one in statements if one.qid in known and (box := _box_or_none(one.box))})
+        present = queries.figures(session, illustration_id)
+        if not boxes or len(present) != 1 or present[0].box or queries.is_worked_on(session, illustration_id):
+            continue
+        present[0].box = boxes[0]
+        session.add(present[0])
+        row = session.get_one(Illustration, illustration_id)
+        for number, box in enumerate(boxes[1:], 2):
+            add_figure_row(session, campaign, row, number, box, None, now)
+        made += len(boxes)
+    return made
+
+
+def _box_or_none(box: str | None) -> str | None:
+    try:
+        return check_box(box)
+    except BadInputError:
+        return None
 
 
 def open_figure(session: Session, figure_id: int, person: Person | None) -> OpenFigure:

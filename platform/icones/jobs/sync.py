@@ -62,6 +62,7 @@ def sync(settings: Settings, database: Database, campaign: Campaign, run: JobRun
         changes = illustration_service.mirror(
             session, {rows[info.mid].id or 0: info.depicts for info in media.values() if info.mid in rows}, now
         )
+        illustration_service.take_up_boxes(session, own, [row.id or 0 for row in rows.values()], now)
     progress.note(
         f"{counted.new} new, {counted.changed} changed, {counted.gone} gone, {counted.back} back; {n_taxa} taxa."
     )
