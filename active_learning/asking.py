@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-COLD_START, CLOSE_CALL, UNSURE = "cold_start", "close_call", "unsure"
+COLD_START, CLOSE_CALL, UNSURE, LIKELY = "cold_start", "close_call", "unsure", "likely"
 NOVEL, RANDOM, LOOK_AGAIN = "novel", "random", "look_again"
-REASONS = (COLD_START, CLOSE_CALL, UNSURE, NOVEL, RANDOM, LOOK_AGAIN)
+REASONS = (COLD_START, CLOSE_CALL, UNSURE, LIKELY, NOVEL, RANDOM, LOOK_AGAIN)
 
 # Share of each kind of question among those asked next. The random tenth is what later measurements rest on.
 SHARES: Mapping[str, float] = MappingProxyType({"uncertain": 0.70, NOVEL: 0.15, RANDOM: 0.10, LOOK_AGAIN: 0.05})
 NEIGHBOURS = 10  # for novelty, after OpenOOD's kNN score
 SAMPLE = 4096  # vectors against which typicality and novelty are measured
 HEAD = 256  # how many of the next questions are picked with care; later ones come after a retraining
+SURE = 0.8  # from here on the first name is likely, and a look confirms it
 ALIKE = 0.97  # cosine from which two figures are the same question
 
 
@@ -213,15 +214,17 @@ def _with_model(
     if look_again is not None:
         queues[LOOK_AGAIN] = [row for row in uncertain[::-1] if look_again[row]]
     order, source = _deal(queues, SHARES, len(x))
-    # Two candidates that share nearly all the probability are a close call; spread over many, it is unsure.
-    two = np.sort(proba, axis=1)[:, -2:].sum(axis=1)
-    reason = [_reason(source[row], float(two[row])) for row in range(len(x))]
+    best = np.sort(proba, axis=1)[:, -2:]  # (n, 2): the second and the first
+    reason = [_reason(source[row], float(best[row, 1]), float(best[row].sum())) for row in range(len(x))]
     return _without_repeats(order, x, reason), reason
 
 
-def _reason(source: str, first_two: float) -> str:
+def _reason(source: str, first: float, first_two: float) -> str:
+    """Name a question by what the model says: one name is likely, two share nearly all, or it is spread over many."""
     if source != "uncertain":
         return source
+    if first >= SURE:
+        return LIKELY
     return CLOSE_CALL if first_two >= 0.75 else UNSURE
 
 

@@ -85,7 +85,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Settings of a demo installation in a folder of its own, which never asks the outside world."""
     return Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         mode="demo",
         data_dir=tmp_path / "var",
         database_url=database_url,

@@ -16,7 +16,7 @@ from icones.identifications import service as identifications
 from icones.identifications.service import Submission
 from icones.illustrations import queries as illustrations
 from icones.illustrations import service as illustration_service
-from icones.models import Answer, Campaign, Role
+from icones.models import Answer, Campaign, Export, Role
 from icones.people import service as people
 from tests.support.campaigns import ADMIRAL, LADY, figure_ids
 from tests.support.people import new_submission
@@ -29,7 +29,7 @@ def settle(database: Database, campaign: Campaign, figure: int, qid: str | None,
         identifications.submit(session, cora, figure, Submission(new_submission(), answer, qid), utc_now())
 
 
-def take(database: Database, campaign: Campaign) -> service.Export:
+def take(database: Database, campaign: Campaign) -> Export:
     with database.writing() as session:
         return service.take(session, campaign, None, utc_now())
 

@@ -14,7 +14,8 @@ from icones.models import JobKind
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = [f"ICONES_{name.upper()}" for name in Settings.model_fields]
 COMMANDS = (
-    ["serve", "worker", "migrate", "check", "demo", "sync", "import", "embed", "train", "predict", "similar", "identify", "export", "backup", "restore"]
+    *("serve", "worker", "migrate", "check", "demo", "sync", "import", "embed"),
+    *("train", "predict", "similar", "identify", "export", "backup", "restore"),
 )
 
 

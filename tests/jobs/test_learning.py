@@ -6,6 +6,7 @@ from icones.campaigns import service as campaigns
 from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import Database
+from icones.identifications import queries as identification_queries
 from icones.identifications import service as identifications
 from icones.identifications.service import Submission
 from icones.jobs import runner
@@ -84,7 +85,7 @@ def test_the_first_model_predicts_every_figure(settings: Settings, database: Dat
             chances = {one["qid"]: one["p"] for one in said[figure].ranked}
             assert abs(sum(chances.values()) - 1) < 1e-3
             assert said[figure].ranked[0]["qid"] == KINDS[place % 3]
-        states = identifications.queries.determinations(session, figures)
+        states = identification_queries.determinations(session, figures)
         assert [states[figure].state for figure in figures[7:]] == [DeterminationState.PREDICTED] * 5
         shown = service.suggestions(session, campaign, figures[8], "nl")
     assert shown is not None

@@ -1,6 +1,6 @@
 """All SQL about campaigns."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, func, select
@@ -15,6 +15,7 @@ from icones.models import (
     IllustrationState,
     JobRun,
     Membership,
+    Role,
     Visibility,
 )
 from icones.models.illustrations import Figure
@@ -87,3 +88,45 @@ def delete_empty(session: Session, campaign_id: int) -> None:
     session.exec(sa.delete(JobRun).where(col(JobRun.campaign_id) == campaign_id))
     session.exec(sa.delete(Membership).where(col(Membership.campaign_id) == campaign_id))
     session.exec(sa.delete(Campaign).where(col(Campaign.id) == campaign_id))
+
+
+def roles_of(session: Session, person_id: int) -> dict[str, Role]:
+    """Return the roles a person was given, by the campaign's short name."""
+    question = select(Campaign.slug, Membership.role).join(Membership, col(Membership.campaign_id) == Campaign.id)
+    return {slug: Role(role) for slug, role in session.exec(question.where(Membership.person_id == person_id))}
+
+
+def counts_by_state_of(session: Session, campaign_ids: Collection[int]) -> dict[int, dict[DeterminationState, int]]:
+    """Return for each of these campaigns how many figures are in each state, as ``counts_by_state`` counts them."""
+    question = (
+        select(Determination.campaign_id, Determination.state, func.count())
+        .join(Figure, col(Figure.id) == Determination.figure_id)
+        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
+        .where(
+            col(Determination.campaign_id).in_(list(campaign_ids)),
+            col(Figure.removed_at).is_(None),
+            Illustration.state == IllustrationState.READY,
+        )
+        .group_by(col(Determination.campaign_id), col(Determination.state))
+    )
+    found: dict[int, dict[DeterminationState, int]] = {}
+    for campaign_id, state, count in session.exec(question):
+        found.setdefault(campaign_id, {})[DeterminationState(state)] = count
+    return found
+
+
+def covers(session: Session, campaign_ids: Collection[int], most: int) -> dict[int, list[int]]:
+    """Return for each of these campaigns its first ``most`` illustrations that can be shown, by id."""
+    place = func.row_number().over(partition_by=col(Illustration.campaign_id), order_by=col(Illustration.id))
+    ranked = (
+        select(
+            col(Illustration.campaign_id).label("campaign_id"), col(Illustration.id).label("id"), place.label("place")
+        )
+        .where(col(Illustration.campaign_id).in_(list(campaign_ids)), Illustration.state == IllustrationState.READY)
+        .subquery()
+    )
+    question = sa.select(ranked.c.campaign_id, ranked.c.id).where(ranked.c.place <= most)
+    found: dict[int, list[int]] = {}
+    for campaign_id, illustration_id in session.execute(question.order_by(ranked.c.campaign_id, ranked.c.place)):
+        found.setdefault(campaign_id, []).append(illustration_id)
+    return found

@@ -11,6 +11,8 @@ from icones.models import (
     DeterminationState,
     Figure,
     Identification,
+    Illustration,
+    IllustrationState,
     ModelState,
     ModelVersion,
     Person,
@@ -134,3 +136,37 @@ def n_by_person(session: Session, campaign_id: int, person_id: int) -> int:
         )
     )
     return session.exec(question).one()
+
+
+def figures_page(
+    session: Session, campaign_id: int, states: Collection[DeterminationState], after: int, limit: int
+) -> Sequence[tuple[Figure, Illustration, Determination]]:
+    """Return up to ``limit`` figures of a campaign with ids above ``after``, in the order of their ids."""
+    question = (
+        select(Figure, Illustration, Determination)
+        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
+        .join(Determination, col(Determination.figure_id) == Figure.id)
+        .where(
+            Figure.campaign_id == campaign_id,
+            col(Figure.id) > after,
+            col(Figure.removed_at).is_(None),
+            Illustration.state == IllustrationState.READY,
+        )
+    )
+    if states:
+        question = question.where(col(Determination.state).in_(list(states)))
+    return session.exec(question.order_by(col(Figure.id)).limit(limit)).all()
+
+
+def history(
+    session: Session, figure_ids: Collection[int]
+) -> tuple[list[tuple[Identification, Person]], list[DeterminationChange]]:
+    """Return everything ever said of these figures with who said it, and their changes of state, oldest first."""
+    said: list[tuple[Identification, Person]] = []
+    changed: list[DeterminationChange] = []
+    for batch in batches(sorted(figure_ids)):
+        question = select(Identification, Person).join(Person).where(col(Identification.figure_id).in_(batch))
+        said += session.exec(question.order_by(col(Identification.id))).all()
+        passages = select(DeterminationChange).where(col(DeterminationChange.figure_id).in_(batch))
+        changed += session.exec(passages.order_by(col(DeterminationChange.id))).all()
+    return said, changed

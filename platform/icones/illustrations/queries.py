@@ -2,11 +2,14 @@
 
 from collections.abc import Collection, Sequence
 
+import sqlalchemy as sa
 from sqlmodel import Session, col, func, select
 
 from icones.models import (
     Campaign,
     DepictsStatement,
+    Determination,
+    DeterminationState,
     Figure,
     Identification,
     Illustration,
@@ -119,6 +122,44 @@ def page(
     total = session.exec(select(func.count()).select_from(Illustration).where(*where)).one()
     question = select(Illustration).where(*where).order_by(col(Illustration.title), col(Illustration.id))
     return session.exec(question.offset(offset).limit(limit)).all(), total
+
+
+def gallery(
+    session: Session, campaign_id: int, state: DeterminationState | None, offset: int, limit: int
+) -> tuple[Sequence[Illustration], int]:
+    """Return one page of a campaign's illustrations that can be shown, by title, and how many there are in all.
+
+    With a ``state``, only illustrations with a figure in it.
+    """
+    where = [col(Illustration.campaign_id) == campaign_id, col(Illustration.state) == IllustrationState.READY]
+    if state is not None:
+        where.append(
+            sa.exists()
+            .where(
+                col(Figure.illustration_id) == col(Illustration.id),
+                col(Figure.removed_at).is_(None),
+                col(Determination.figure_id) == col(Figure.id),
+                col(Determination.state) == state,
+            )
+            .correlate(Illustration)
+        )
+    total = session.exec(select(func.count()).select_from(Illustration).where(*where)).one()
+    question = select(Illustration).where(*where).order_by(col(Illustration.title), col(Illustration.id))
+    return session.exec(question.offset(offset).limit(limit)).all(), total
+
+
+def determined(session: Session, illustration_ids: Collection[int]) -> dict[int, list[tuple[Figure, Determination]]]:
+    """Return the figures on these illustrations with their states, by illustration, in their order."""
+    found: dict[int, list[tuple[Figure, Determination]]] = {}
+    for batch in batches(sorted(illustration_ids)):
+        question = (
+            select(Figure, Determination)
+            .join(Determination, col(Determination.figure_id) == Figure.id)
+            .where(col(Figure.illustration_id).in_(batch), col(Figure.removed_at).is_(None))
+        )
+        for figure, row in session.exec(question.order_by(col(Figure.number))):
+            found.setdefault(figure.illustration_id, []).append((figure, row))
+    return found
 
 
 def images_in_use(session: Session) -> set[str]:

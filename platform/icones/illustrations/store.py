@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from active_learning import ImageError, open_rgb
+from active_learning import ImageError, open_figure, open_rgb
 from icones.errors import BadInputError
 
 MIN_SIDE = 16
@@ -46,6 +46,18 @@ class ImageStore:
                 picture.thumbnail((side, side), Image.Resampling.LANCZOS)
                 buffer = io.BytesIO()
                 picture.convert("RGB").save(buffer, "JPEG", quality=85)
+            _write_whole(target, buffer.getvalue())
+        return target
+
+    def crop(self, sha1: str, box: str, side: int) -> Path:
+        """Return the part of an image inside ``box`` (``pct:x,y,w,h``), at most ``side`` pixels wide and high."""
+        place = hashlib.sha1(box.encode(), usedforsecurity=False).hexdigest()[:12]
+        target = self.path(sha1, f".{place}.{side}.jpg")
+        if not target.exists():
+            picture = open_figure(self.path(sha1), box, side)
+            picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+            buffer = io.BytesIO()
+            picture.save(buffer, "JPEG", quality=85)
             _write_whole(target, buffer.getvalue())
         return target
 

@@ -1,5 +1,6 @@
 """The sync job: a campaign's source is listed, its statements mirrored, its taxa and images brought in."""
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -24,6 +25,7 @@ from wiki_sync import (
     ImageDownloads,
     MediaInfo,
     PermanentError,
+    TaxonFacts,
     TaxonSource,
     TransientError,
     WikiConfig,
@@ -32,6 +34,7 @@ from wiki_sync import (
     most_trusted,
 )
 
+_NAME_IN_TITLE = re.compile(r"\(([A-Z][a-zë-]{2,}(?: [a-zë-]{2,}){0,2})\)")
 AT_ONCE = 2
 """Downloads at the same time, as the robot policy of upload.wikimedia.org asks."""
 
@@ -47,7 +50,8 @@ def sync(settings: Settings, database: Database, campaign: Campaign, run: JobRun
     progress.step("Reading what Commons says they depict", 0, len(listing.files))
     media = commons.mediainfo([file.page_id for file in listing.files])
     qids = {one.qid for info in media.values() for one in info.depicts if one.qid}
-    facts = _taxa(TaxonSource(config), qids, progress)
+    names = {name for file in listing.files if (name := name_in_title(file.title))}
+    facts = _taxa(TaxonSource(config), qids, names, progress)
     now = utc_now()
     with database.writing() as session:
         own = session.get_one(Campaign, campaign.id)
@@ -82,17 +86,32 @@ def sync(settings: Settings, database: Database, campaign: Campaign, run: JobRun
     }
 
 
-def _taxa(source: TaxonSource, qids: set[str], progress: Progress) -> list[Any]:
-    """Return the taxa behind these items with their lineages; without SPARQL the files still come in."""
-    if not qids:
+def _taxa(source: TaxonSource, qids: set[str], names: set[str], progress: Progress) -> list[TaxonFacts]:
+    """Return the taxa behind these items and names with their lineages; without SPARQL the files still come in.
+
+    A name found in a title only makes its taxon known to the search; it says nothing about the figure.
+    """
+    if not qids and not names:
         return []
-    progress.step(f"Asking Wikidata about {len(qids)} items")
+    progress.step(f"Asking Wikidata about {len(qids)} items and {len(names)} names")
     try:
-        return list(source.lineages(sorted(qids)).values())
+        matches = source.by_name(sorted(names)) if names else {}
+        named = {match.qid for answers in matches.values() for match in answers}
+        return list(source.lineages(sorted(qids | named)).values())
     except WikiError as error:
         # Loud, and mended by the next sync: the illustrations are worth having meanwhile.
         progress.note(f"Wikidata did not answer, so names of taxa may be missing until the next sync: {error}")
         return []
+
+
+def name_in_title(title: str) -> str:
+    """Return the scientific name that a file's name gives in brackets, letter for letter, else an empty text.
+
+    "Sneeuwgors (Plectrophenax nivalis), RP-T-BR-2017-1-4-18.jpg" gives "Plectrophenax nivalis". It is what the source
+    says, never an identification.
+    """
+    found = _NAME_IN_TITLE.search(title)
+    return found[1] if found else ""
 
 
 def _listed(config: WikiConfig, file: WikiFile, media: MediaInfo | None) -> Listed:
@@ -115,6 +134,7 @@ def _listed(config: WikiConfig, file: WikiFile, media: MediaInfo | None) -> List
         licence_url=file.licence_url or "",
         object_number=number.value if number else "",
         object_number_source=number.source if number else "",
+        verbatim_name=name_in_title(file.title),
         revision=(media.lastrevid if media and media.lastrevid else None) or file.lastrevid,
     )
 

@@ -211,3 +211,19 @@ def examples(session: Session, campaign_id: int, qids: Collection[str], most: in
         if qid and figure_id and len(found.setdefault(qid, [])) < most:
             found[qid].append((figure_id, image))
     return found
+
+
+def predictions_by_version(
+    session: Session, figure_ids: Collection[int]
+) -> dict[int, list[tuple[Prediction, ModelVersion]]]:
+    """Return what each published model version ever said of these figures, by figure, oldest version first."""
+    found: dict[int, list[tuple[Prediction, ModelVersion]]] = {}
+    for batch in batches(sorted(figure_ids)):
+        question = (
+            select(Prediction, ModelVersion)
+            .join(ModelVersion)
+            .where(col(Prediction.figure_id).in_(batch), col(ModelVersion.published_at).is_not(None))
+        )
+        for row, version in session.exec(question.order_by(col(ModelVersion.number))):
+            found.setdefault(row.figure_id, []).append((row, version))
+    return found

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
-from icones.models import Expertise, Membership, Person, SignIn
+from icones.models import Campaign, Expertise, Figure, Identification, Membership, Person, Role, SignIn
 
 
 def by_sub(session: Session, sub: str) -> Person | None:
@@ -58,3 +58,60 @@ def memberships(session: Session, campaign_id: int) -> Sequence[tuple[Membership
 def expertise(session: Session, membership_id: int) -> set[str]:
     """Return the taxa whose members this specialist settles; empty means all."""
     return set(session.exec(select(Expertise.taxon_qid).where(Expertise.membership_id == membership_id)))
+
+
+def expertise_in(session: Session, campaign_id: int) -> dict[int, set[str]]:
+    """Return the fields of all specialists of a campaign, by membership."""
+    question = (
+        select(Expertise.membership_id, Expertise.taxon_qid)
+        .join(Membership, col(Membership.id) == Expertise.membership_id)
+        .where(Membership.campaign_id == campaign_id)
+    )
+    found: dict[int, set[str]] = {}
+    for membership_id, qid in session.exec(question):
+        found.setdefault(membership_id, set()).add(qid)
+    return found
+
+
+def n_curators(session: Session, campaign_id: int) -> int:
+    """Return how many people keep a campaign."""
+    question = select(func.count()).select_from(Membership)
+    return session.exec(question.where(Membership.campaign_id == campaign_id, Membership.role == Role.CURATOR)).one()
+
+
+def keeps_a_campaign(session: Session, person_id: int) -> bool:
+    """Say whether a person is the curator of any campaign."""
+    question = select(Membership.id).where(Membership.person_id == person_id, Membership.role == Role.CURATOR)
+    return session.exec(question.limit(1)).first() is not None
+
+
+def named_contributors(session: Session, campaign_id: int) -> Sequence[tuple[Person, int]]:
+    """Return who identified figures of a campaign and agreed to be named, with how many; the busiest first."""
+    count = func.count()
+    question = (
+        select(Person, count)
+        .join(Identification, col(Identification.person_id) == Person.id)
+        .join(Figure, col(Figure.id) == Identification.figure_id)
+        .where(
+            Figure.campaign_id == campaign_id,
+            col(Identification.ended_at).is_(None),
+            col(Person.named_in_exports).is_(True),
+        )
+        .group_by(col(Person.id))
+        .order_by(count.desc(), col(Person.name))
+    )
+    return session.exec(question).all()
+
+
+def identified_by(session: Session, person_id: int) -> Sequence[tuple[Campaign, int]]:
+    """Return the campaigns in which a person's identifications stand, with how many; the most first."""
+    count = func.count()
+    question = (
+        select(Campaign, count)
+        .join(Figure, col(Figure.campaign_id) == Campaign.id)
+        .join(Identification, col(Identification.figure_id) == Figure.id)
+        .where(Identification.person_id == person_id, col(Identification.ended_at).is_(None))
+        .group_by(col(Campaign.id))
+        .order_by(count.desc(), col(Campaign.title))
+    )
+    return session.exec(question).all()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from icones.errors import BadInputError, NotFoundError
+from icones.errors import BadInputError, ConflictError, NotFoundError
 from icones.models import Expertise, Membership, Person, Role, SignIn
 from icones.people import queries
 
@@ -90,6 +90,13 @@ def grant(
     session.exec(sa.delete(Expertise).where(col(Expertise.membership_id) == row.id))
     session.add_all(Expertise(membership_id=row.id or 0, taxon_qid=qid) for qid in sorted(set(expertise)))
     return row
+
+
+def keep_a_curator(session: Session, campaign_id: int, person_id: int) -> None:
+    """Raise ConflictError if this person is the campaign's only curator: nobody could mend it afterwards."""
+    row = queries.membership(session, campaign_id, person_id)
+    if row is not None and row.role is Role.CURATOR and queries.n_curators(session, campaign_id) == 1:
+        raise ConflictError("This is the campaign's only curator. Make somebody else a curator first.")
 
 
 def revoke(session: Session, campaign_id: int, person_id: int) -> None:

@@ -56,6 +56,31 @@ def next_for(
     return session.exec(question).first()
 
 
+def n_waiting_for(
+    session: Session, campaign_ids: Collection[int], person_id: int | None, skipped_after: datetime
+) -> dict[int, int]:
+    """Return for each of these campaigns how many figures wait for this volunteer, as ``next_for`` offers them."""
+    said = select(Identification.figure_id).where(
+        Identification.person_id == (person_id or 0), col(Identification.ended_at).is_(None)
+    )
+    skipped = select(Skip.figure_id).where(Skip.person_id == (person_id or 0), Skip.at > skipped_after)
+    question = (
+        select(ReviewTask.campaign_id, func.count())
+        .join(Figure, col(Figure.id) == ReviewTask.figure_id)
+        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
+        .where(
+            col(ReviewTask.campaign_id).in_(list(campaign_ids)),
+            col(Figure.removed_at).is_(None),
+            col(Illustration.state) == IllustrationState.READY,
+            ReviewTask.queue == Queue.VOLUNTEER,
+            col(ReviewTask.figure_id).not_in(said),
+            col(ReviewTask.figure_id).not_in(skipped),
+        )
+        .group_by(col(ReviewTask.campaign_id))
+    )
+    return dict(session.exec(question).all())
+
+
 def n_waiting(session: Session, campaign_id: int) -> dict[Queue, int]:
     """Return how many figures wait in each queue."""
     question = (
@@ -69,7 +94,7 @@ def n_waiting(session: Session, campaign_id: int) -> dict[Queue, int]:
 
 
 def _for_specialists(campaign_id: int, field: Collection[str]) -> list[sa.ColumnElement[bool]]:
-    """Return what makes a figure a specialist's: their queue, or the model's doubt; in their field, where they have one."""
+    """Return what makes a figure a specialist's: their queue, or the model's doubt; within their field, if any."""
     where = [
         _waiting(campaign_id),
         sa.or_(col(ReviewTask.queue) == Queue.SPECIALIST, col(ReviewTask.reason).in_(UNCERTAIN)),

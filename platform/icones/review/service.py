@@ -1,5 +1,6 @@
 """What is done with review tasks: the next one found, one passed over."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -22,6 +23,13 @@ def next_figure(
     are stored when a model is published.
     """
     return queries.next_for(session, door.campaign.id or 0, person.id if person else None, now - SKIPPED_FOR, leave)
+
+
+def waiting_for(
+    session: Session, campaign_ids: Collection[int], person: Person | None, now: datetime
+) -> dict[int, int]:
+    """Return for each of these campaigns how many figures wait for this person; those with none are absent."""
+    return queries.n_waiting_for(session, campaign_ids, person.id if person else None, now - SKIPPED_FOR)
 
 
 def skip(session: Session, person: Person, figure_id: int, now: datetime) -> Door:

@@ -1,0 +1,184 @@
+"""Figures: what is known of them, what looks alike, and what people say of them; and the search for names."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from icones.campaigns import service as campaigns
+from icones.clock import utc_now
+from icones.errors import NotFoundError
+from icones.identifications import queries as identification_queries
+from icones.identifications import service as identifications
+from icones.identifications.service import Submission
+from icones.illustrations import queries as illustration_queries
+from icones.illustrations import service as illustrations
+from icones.learning import service as learning
+from icones.review import service as review
+from icones.taxa import service as taxa
+from icones.web.api.answers import (
+    detail_out,
+    determination_out,
+    figure_out,
+    identification_out,
+    problems,
+    taxon_out,
+)
+from icones.web.api.shapes import (
+    BoxIn,
+    DeterminationOut,
+    FigureDetailOut,
+    FigureOut,
+    HitOut,
+    IdentificationIn,
+    SimilarOut,
+    SubmittedOut,
+    TaxonOut,
+)
+from icones.web.visitor import AppSettings, CurrentVisitor, DbSession
+
+router = APIRouter()
+
+
+@router.get("/figures/{figure_id}", responses=problems(404), summary="Read a figure", tags=["figures"])
+def read_figure(session: DbSession, settings: AppSettings, asking: CurrentVisitor, figure_id: int) -> FigureDetailOut:
+    """Give a figure with everything ever said of it and what the serving model thinks."""
+    opened = illustrations.open_figure(session, figure_id, asking.person)
+    return detail_out(
+        session, settings, opened.door.campaign, opened.figure, opened.illustration, asking.person, asking.language
+    )
+
+
+@router.get(
+    "/figures/{figure_id}/similar", responses=problems(404), summary="Figures that look like it", tags=["figures"]
+)
+def similar(
+    request: Request,
+    session: DbSession,
+    asking: CurrentVisitor,
+    figure_id: int,
+    limit: Annotated[int, Query(ge=1, le=100)] = 12,
+) -> list[SimilarOut]:
+    """List the figures of the same campaign that look most like this one; empty before they were looked at."""
+    opened = illustrations.open_figure(session, figure_id, asking.person)
+    found = request.app.state.similar.search(session, opened.door.campaign, figure_id, limit)
+    known = identification_queries.determinations(session, [one for one, _ in found])
+    return [
+        SimilarOut(
+            figure_id=one,
+            likeness=likeness,
+            determination=determination_out(known[one]) if one in known else None,
+        )
+        for one, likeness in found
+    ]
+
+
+@router.post(
+    "/figures/{figure_id}/identifications",
+    status_code=201,
+    responses=problems(401, 403, 404, 409),
+    summary="Say what it is",
+    tags=["figures"],
+)
+def submit(session: DbSession, asking: CurrentVisitor, figure_id: int, said: IdentificationIn) -> SubmittedOut:
+    """Give one's identification. An earlier one of the same person is superseded; the same form twice is one."""
+    person = asking.signed_in()
+    submission = Submission(
+        said.submission_id,
+        said.answer,
+        said.taxon_qid,
+        said.confidence,
+        said.comment,
+        learning.shown(session, figure_id, said.model_version_id),
+    )
+    done = identifications.submit(session, person, figure_id, submission, utc_now())
+    return SubmittedOut(
+        identification=identification_out(done.identification, person, person),
+        determination=determination_out(done.determination),
+        is_repeat=done.is_repeat,
+    )
+
+
+@router.delete(
+    "/identifications/{identification_id}",
+    responses=problems(401, 403, 404),
+    summary="Take an identification back",
+    tags=["figures"],
+)
+def withdraw(session: DbSession, asking: CurrentVisitor, identification_id: int) -> DeterminationOut:
+    """Withdraw one's own identification and give the figure's state without it. It stays in the history."""
+    return determination_out(identifications.withdraw(session, asking.signed_in(), identification_id, utc_now()))
+
+
+@router.post(
+    "/figures/{figure_id}/skip",
+    status_code=204,
+    responses=problems(401, 403, 404),
+    summary="Pass it over",
+    tags=["figures"],
+)
+def skip(session: DbSession, asking: CurrentVisitor, figure_id: int) -> None:
+    """Pass a figure over: it is not offered to this person for a week."""
+    review.skip(session, asking.signed_in(), figure_id, utc_now())
+
+
+@router.post(
+    "/illustrations/{illustration_id}/figures",
+    status_code=201,
+    responses=problems(401, 403, 404),
+    summary="Add another figure",
+    tags=["figures"],
+)
+def add_figure(
+    session: DbSession, settings: AppSettings, asking: CurrentVisitor, illustration_id: int, where: BoxIn
+) -> FigureOut:
+    """Say that another organism is on an illustration, with its box if one is known."""
+    figure = illustrations.add_figure(session, illustration_id, asking.signed_in(), where.box, utc_now())
+    row, door = illustrations.open_illustration(session, illustration_id, asking.person)
+    state = identification_queries.determinations(session, [figure.id or 0])[figure.id or 0]
+    return figure_out(settings, door.campaign.slug, figure, row, state)
+
+
+@router.get(
+    "/illustrations/{illustration_id}/figures",
+    responses=problems(404),
+    summary="Figures of an illustration",
+    tags=["figures"],
+)
+def figures_of(
+    session: DbSession, settings: AppSettings, asking: CurrentVisitor, illustration_id: int
+) -> list[FigureOut]:
+    """List the figures on one illustration."""
+    row, door = illustrations.open_illustration(session, illustration_id, asking.person)
+    found = illustration_queries.figures(session, illustration_id)
+    states = identification_queries.determinations(session, [one.id or 0 for one in found])
+    return [figure_out(settings, door.campaign.slug, one, row, states[one.id or 0]) for one in found]
+
+
+@router.get("/taxa", responses=problems(404), summary="Search names", tags=["taxa"])
+def search_taxa(
+    session: DbSession,
+    asking: CurrentVisitor,
+    q: Annotated[str, Query(min_length=1, max_length=200, description="A scientific or vernacular name, or a part.")],
+    campaign: Annotated[str, Query(description="Only taxa in the scope of this campaign.")] = "",
+    language: Annotated[str, Query(pattern="^[a-z]{2,3}$", description="Of vernacular names.")] = "en",
+    limit: Annotated[int, Query(ge=1, le=50)] = 12,
+) -> list[HitOut]:
+    """Find the taxa that a name may mean, best first; slips of the finger are forgiven."""
+    root = campaigns.open_door(session, campaign, asking.person).campaign.root_taxon_qid if campaign else None
+    return [
+        HitOut(taxon=taxon_out(hit.taxon), found_by=hit.found_by, closeness=hit.closeness)
+        for hit in taxa.search(session, q, language, root, limit)
+    ]
+
+
+@router.get("/taxa/{qid}", responses=problems(404), summary="Read a taxon", tags=["taxa"])
+def read_taxon(
+    session: DbSession,
+    qid: str,
+    language: Annotated[str, Query(pattern="^[a-z]{2,3}$")] = "en",
+) -> TaxonOut:
+    """Give one taxon with its lineage."""
+    found = taxa.views(session, {qid}, language).get(qid)
+    if found is None:
+        raise NotFoundError(f"{qid} is not a taxon that Icones knows yet.")
+    return taxon_out(found)
