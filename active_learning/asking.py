@@ -214,18 +214,19 @@ def _with_model(
     if look_again is not None:
         queues[LOOK_AGAIN] = [row for row in uncertain[::-1] if look_again[row]]
     order, source = _deal(queues, SHARES, len(x))
-    best = np.sort(proba, axis=1)[:, -2:]  # (n, 2): the second and the first
-    reason = [_reason(source[row], float(best[row, 1]), float(best[row].sum())) for row in range(len(x))]
+    best = np.sort(np.pad(proba, ((0, 0), (1, 0))), axis=1)[:, :-4:-1]  # (n, 3): the first, second and third
+    reason = [_reason(source[row], *map(float, best[row])) for row in range(len(x))]
     return _without_repeats(order, x, reason), reason
 
 
-def _reason(source: str, first: float, first_two: float) -> str:
-    """Name a question by what the model says: one name is likely, two share nearly all, or it is spread over many."""
+def _reason(source: str, first: float, second: float, third: float) -> str:
+    """Name a question by what the model says: one name is likely, two share most of it, or it is spread over many."""
     if source != "uncertain":
         return source
     if first >= SURE:
         return LIKELY
-    return CLOSE_CALL if first_two >= 0.75 else UNSURE
+    alike = first + second >= 0.5 and second >= 0.5 * first and third <= 0.6 * second
+    return CLOSE_CALL if alike or first + second >= 0.75 else UNSURE
 
 
 def _deal(queues: Mapping[str, list[int]], shares: Mapping[str, float], n: int) -> tuple[list[int], dict[int, str]]:

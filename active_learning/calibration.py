@@ -130,8 +130,10 @@ def expected_calibration_error(
 ) -> CalibrationError:
     """Mean distance between confidence and accuracy over equal bins, weighted by figures (Guo 2017, equation 3).
 
-    The interval is a percentile bootstrap; `noise_floor` is the mean error of a perfectly calibrated model on these
-    very confidences: an error below it cannot be told from perfect. All zeros without figures.
+    The interval is a basic bootstrap (Davison & Hinkley 1997, §2.4), as resampling adds bins' noise and so shifts
+    plain percentiles upwards, off the estimate itself with few figures; it never falls below 0. `noise_floor` is the
+    mean error of a perfectly calibrated model on these very confidences: an error below it cannot be told from
+    perfect. All zeros without figures.
     """
     confidence, right = _checked(proba, correct)
     n = len(confidence)
@@ -144,5 +146,6 @@ def expected_calibration_error(
         chosen = rng.integers(0, n, n)
         resampled[i] = _ece(confidence[chosen], right[chosen], bins)
         perfect[i] = _ece(confidence, (rng.random(n) < confidence).astype(np.float64), bins)
-    low, high = np.percentile(resampled, (2.5, 97.5))
-    return CalibrationError(_ece(confidence, right, bins), float(low), float(high), float(perfect.mean()))
+    found = _ece(confidence, right, bins)
+    low, high = 2 * found - np.percentile(resampled, (97.5, 2.5))
+    return CalibrationError(found, float(max(low, 0.0)), float(max(high, found)), float(perfect.mean()))

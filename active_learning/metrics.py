@@ -112,6 +112,11 @@ def balanced_accuracy(y: NDArray[np.integer], predicted: NDArray[np.integer]) ->
     return float((hits[support > 0] / support[support > 0]).mean())
 
 
+def _bins_for(n: int) -> int:
+    """How many bins a reliability diagram of n figures can bear: about ten figures each, 3 to 15."""
+    return int(min(max(n // 10, 3), 15))
+
+
 def measure(
     proba: NDArray[np.float64],
     y: Sequence[str],
@@ -156,7 +161,7 @@ def measure(
         brier=_brier(proba, truth, known),
         per_class=_per_class(truth, predicted, ids),
         confusion=_confusion(truth, predicted, ids),
-        reliability=tuple(reliability_bins(proba, right)),
+        reliability=tuple(reliability_bins(proba, right, bins=_bins_for(len(right)))),
         rare_classes=tuple(rare_classes),
         notes=tuple(remarks),
     )

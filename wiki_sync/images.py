@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-import httpx
+import httpx2
 
 from wiki_sync.config import WikiConfig
 from wiki_sync.errors import (
@@ -38,7 +38,7 @@ class ImageDownloads:
     def __init__(self, config: WikiConfig) -> None:
         self._config = config
         self._places = threading.BoundedSemaphore(_AT_ONCE)
-        self._client = httpx.Client(
+        self._client = httpx2.Client(
             timeout=config.timeout_s,
             follow_redirects=False,
             headers={"User-Agent": config.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"},
@@ -77,18 +77,18 @@ class ImageDownloads:
                             return self._read(response)
                         target = address.join(response.headers["Location"])
                     address = self._allowed(str(target))
-            except httpx.TimeoutException as error:
+            except httpx2.TimeoutException as error:
                 raise TransientError(f"{address.host} did not send the picture in time.") from error
-            except httpx.TransportError as error:
+            except httpx2.TransportError as error:
                 raise TransientError(f"{address.host} could not be reached, or the connection broke off.") from error
-            except httpx.HTTPError as error:
+            except httpx2.HTTPError as error:
                 raise PermanentError(f"The picture at {url} could not be fetched: {error}") from error
         raise QueryRefusedError(f"The address {url} leads from one address to the next without end.")
 
-    def _allowed(self, url: str) -> httpx.URL:
+    def _allowed(self, url: str) -> httpx2.URL:
         try:
-            address = httpx.URL(url)
-        except httpx.InvalidURL as error:
+            address = httpx2.URL(url)
+        except httpx2.InvalidURL as error:
             raise HostNotAllowedError(f"{url!r} is not an address of a picture.") from error
         if address.userinfo or address.scheme not in ("http", "https"):
             raise HostNotAllowedError(f"{url!r} is not an address of a picture.")
@@ -99,7 +99,7 @@ class ImageDownloads:
             raise HostNotAllowedError(f"Pictures are not fetched from {address.scheme}://{address.netloc.decode()}.")
         return address
 
-    def _read(self, response: httpx.Response) -> bytes:
+    def _read(self, response: httpx2.Response) -> bytes:
         _raise_for_status(response)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise NotAnImageError("The picture came packed in a way that was not asked for.")
@@ -114,10 +114,10 @@ class ImageDownloads:
                 raise ImageTooLargeError(f"The picture has more than {limit / 1e6:.0f} MB.")
             if time.monotonic() > deadline:
                 raise TransientError(f"{response.url.host} sends the picture too slowly.")
-        return bytes(data)  # whole: httpx raises a TransportError when fewer bytes come than were announced
+        return bytes(data)  # whole: httpx2 raises a TransportError when fewer bytes come than were announced
 
 
-def _raise_for_status(response: httpx.Response) -> None:
+def _raise_for_status(response: httpx2.Response) -> None:
     status, host = response.status_code, response.url.host
     if status < 300:
         return

@@ -36,7 +36,6 @@ class Clock:
         self._settings = settings
         self._database = database
         self._queue = make_queue(settings)
-        self._sent: set[int] = set()
 
     @property
     def queue(self) -> object:
@@ -46,15 +45,13 @@ class Clock:
     def sweep(self) -> None:
         """Send waiting runs to the queue, take up killed ones, and give a sign of life."""
         now = utc_now()
-        for run_id in runner.take_up_silent(self._database, now):
-            self._sent.discard(run_id)
+        runner.take_up_silent(self._database, now)
         with self._database.writing() as session:
             queries.beat(session, NAME, now)
-            waiting = [run.id or 0 for run in queries.waiting(session)]
-        self._sent &= set(waiting)
+            ready = [run.id or 0 for run in queries.ready(session)]
         pending = set(self._pending())
-        for run_id in waiting:
-            # A message that was taken while another run of the campaign went on is gone: send it again.
+        for run_id in ready:
+            # A message may have been taken in vain, while another run of the campaign went on: it is sent again.
             if run_id not in pending:
                 self._queue.run(run_id)
 

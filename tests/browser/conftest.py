@@ -47,11 +47,13 @@ def person(chromium: Browser) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
-    def make(width: int = 1280, height: int = 900, **more: Any) -> Page:
+    def make(width: int = 1280, height: int = 900, *, expect_errors: bool = False, **more: Any) -> Page:
         context = chromium.new_context(viewport={"width": width, "height": height}, locale="en-GB", **more)
         context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
+        if expect_errors:
+            return page
         page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
         page.on("console", lambda said: problems.append(f"{page.url}: {said.text}") if is_ours(page, said) else None)
         return page

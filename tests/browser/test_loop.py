@@ -191,7 +191,7 @@ def _a_specialist_names_trees(clara: Page, address: str) -> dict[str, str]:
         match = re.match(r"([A-Z][a-z -]+) \(([A-Z][a-z]+ [a-z]+)\)", title)
         if match and match[1] in TREES:
             clara.goto(f"{address}/c/{SLUG}/tag?figure={one['id']}")
-            # A plate whose title gives no name that Wikidata knows is looked up there; these are known from their titles.
+            # The sync read these names in the titles, so the search knows them.
             choose(clara, match[2])
             expect(clara.locator(".toast")).to_contain_text("settled")
             named[title] = match[2]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from PIL import Image
 from SPARQLWrapper import JSON, POST, SPARQLWrapper
@@ -47,17 +47,17 @@ def standin(world: World) -> Iterator[StandInCommons]:
 
 
 @pytest.fixture
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(headers={"User-Agent": AGENT}, timeout=10) as running:
+def client() -> Iterator[httpx2.Client]:
+    with httpx2.Client(headers={"User-Agent": AGENT}, timeout=10) as running:
         yield running
 
 
-def _ask(client: httpx.Client, standin: StandInCommons, **params: str) -> Any:
+def _ask(client: httpx2.Client, standin: StandInCommons, **params: str) -> Any:
     answer = client.get(standin.api_url, params={"format": "json", "formatversion": "2", **params})
     return answer.json()
 
 
-def _all_rounds(client: httpx.Client, standin: StandInCommons, params: Mapping[str, str]) -> list[Any]:
+def _all_rounds(client: httpx2.Client, standin: StandInCommons, params: Mapping[str, str]) -> list[Any]:
     rounds: list[Any] = []
     asked = dict(params)
     while len(rounds) < 50:
@@ -84,7 +84,7 @@ SYNC = {
 
 
 def test_a_generator_goes_on_over_three_pages_and_a_finished_list_is_not_repeated(
-    standin: StandInCommons, client: httpx.Client
+    standin: StandInCommons, client: httpx2.Client
 ) -> None:
     rounds = _all_rounds(client, standin, SYNC)
     assert [len(one["query"]["pages"]) for one in rounds] == [3, 3, 1]
@@ -93,7 +93,7 @@ def test_a_generator_goes_on_over_three_pages_and_a_finished_list_is_not_repeate
     assert rounds[0]["continue"]["continue"] == "gcmcontinue||categorymembers"
 
 
-def test_a_batch_in_chunks_has_to_be_merged_until_it_is_complete(world: World, client: httpx.Client) -> None:
+def test_a_batch_in_chunks_has_to_be_merged_until_it_is_complete(world: World, client: httpx2.Client) -> None:
     with StandInCommons(world, chunk=2) as standin:
         rounds = _all_rounds(client, standin, SYNC)
     assert [one.get("batchcomplete", False) for one in rounds] == [False, True, False, True, True]
@@ -107,7 +107,7 @@ def test_a_batch_in_chunks_has_to_be_merged_until_it_is_complete(world: World, c
 
 
 def test_a_generator_that_is_done_is_not_run_again_for_a_longer_list(
-    standin: StandInCommons, client: httpx.Client
+    standin: StandInCommons, client: httpx2.Client
 ) -> None:
     longer = {**SYNC, "gcmlimit": "max", "cmtype": "file", "cmlimit": "3"}
     rounds = _all_rounds(client, standin, longer)
@@ -117,7 +117,7 @@ def test_a_generator_that_is_done_is_not_run_again_for_a_longer_list(
 
 
 def test_a_member_that_leaves_between_two_calls_makes_no_other_one_disappear(
-    standin: StandInCommons, client: httpx.Client, world: World
+    standin: StandInCommons, client: httpx2.Client, world: World
 ) -> None:
     params = {"action": "query", "list": "categorymembers", "cmtitle": "Category:Plates", "cmtype": "file"}
     first = _ask(client, standin, **params, cmlimit="3")
@@ -129,7 +129,7 @@ def test_a_member_that_leaves_between_two_calls_makes_no_other_one_disappear(
 
 
 def test_format_version_one_has_pages_as_a_map_and_empty_strings_for_true(
-    standin: StandInCommons, client: httpx.Client
+    standin: StandInCommons, client: httpx2.Client
 ) -> None:
     params = {"format": "json", "action": "query", "titles": "File:Plate 0.jpg|File:Gone.jpg", "prop": "info|revisions"}
     answer = client.get(standin.api_url, params={**params, "rvprop": "content", "rvslots": "main"}).json()
@@ -142,7 +142,7 @@ def test_format_version_one_has_pages_as_a_map_and_empty_strings_for_true(
 
 
 def test_titles_are_normalised_and_bad_or_absent_ones_are_said_so(
-    standin: StandInCommons, client: httpx.Client
+    standin: StandInCommons, client: httpx2.Client
 ) -> None:
     answer = _ask(client, standin, action="query", titles="file:plate_0.jpg|File:Gone.jpg|File:a[b].jpg")
     assert answer["query"]["normalized"] == [
@@ -156,7 +156,7 @@ def test_titles_are_normalised_and_bad_or_absent_ones_are_said_so(
 
 
 def test_an_unknown_category_is_simply_empty_and_a_wrong_one_an_error(
-    standin: StandInCommons, client: httpx.Client
+    standin: StandInCommons, client: httpx2.Client
 ) -> None:
     members = {"action": "query", "list": "categorymembers"}
     assert _ask(client, standin, **members, cmtitle="Category:Nobody")["query"]["categorymembers"] == []
@@ -169,7 +169,7 @@ def test_an_unknown_category_is_simply_empty_and_a_wrong_one_an_error(
 
 
 def test_members_added_since_a_time_are_found_by_their_time_of_joining(
-    standin: StandInCommons, client: httpx.Client, world: World
+    standin: StandInCommons, client: httpx2.Client, world: World
 ) -> None:
     world.set_clock("2026-05-01T00:00:00Z")
     world.add_file("Late.jpg", picture(10, 10), ["Plates"])
@@ -179,7 +179,7 @@ def test_members_added_since_a_time_are_found_by_their_time_of_joining(
 
 
 def test_a_history_is_read_in_either_direction_and_in_parts(
-    standin: StandInCommons, client: httpx.Client, world: World
+    standin: StandInCommons, client: httpx2.Client, world: World
 ) -> None:
     page = world.page_by_title("File:Plate 0.jpg")
     assert page is not None
@@ -191,7 +191,7 @@ def test_a_history_is_read_in_either_direction_and_in_parts(
     assert [one["revid"] for r in oldest_first for one in r["query"]["pages"][0]["revisions"]] == ids[1:]
 
 
-def test_search_finds_files_without_depicts_statements(standin: StandInCommons, client: httpx.Client) -> None:
+def test_search_finds_files_without_depicts_statements(standin: StandInCommons, client: httpx2.Client) -> None:
     wanted = 'incategory:"Plates" -haswbstatement:P180'
     answer = _ask(client, standin, action="query", list="search", srnamespace="6", srsearch=wanted)
     assert answer["query"]["searchinfo"]["totalhits"] == 4
@@ -200,7 +200,7 @@ def test_search_finds_files_without_depicts_statements(standin: StandInCommons, 
 
 
 def test_a_deleted_file_is_missing_everywhere_and_comes_back_with_its_statements(
-    standin: StandInCommons, client: httpx.Client, world: World
+    standin: StandInCommons, client: httpx2.Client, world: World
 ) -> None:
     page = world.page_by_title("File:Plate 1.jpg")
     assert page is not None
@@ -219,14 +219,14 @@ def test_a_deleted_file_is_missing_everywhere_and_comes_back_with_its_statements
 # ---- images
 
 
-def _thumb(client: httpx.Client, standin: StandInCommons, title: str, width: int) -> dict[str, Any]:
+def _thumb(client: httpx2.Client, standin: StandInCommons, title: str, width: int) -> dict[str, Any]:
     params = {"action": "query", "titles": title, "prop": "imageinfo", "iiprop": "url|size|mime"}
     info: dict[str, Any] = _ask(client, standin, **params, iiurlwidth=str(width))["query"]["pages"][0]["imageinfo"][0]
     return info
 
 
 def test_thumbnails_are_rounded_up_to_standard_steps_and_really_have_that_size(
-    standin: StandInCommons, client: httpx.Client
+    standin: StandInCommons, client: httpx2.Client
 ) -> None:
     info = _thumb(client, standin, "File:Plate 0.jpg", 300)
     assert (info["thumbwidth"], info["thumbheight"]) == (330, 231)
@@ -238,14 +238,14 @@ def test_thumbnails_are_rounded_up_to_standard_steps_and_really_have_that_size(
     assert standin.calls.count("image") == 2
 
 
-def test_thumbnails_of_other_widths_are_refused(standin: StandInCommons, client: httpx.Client) -> None:
+def test_thumbnails_of_other_widths_are_refused(standin: StandInCommons, client: httpx2.Client) -> None:
     address = _thumb(client, standin, "File:Plate 0.jpg", 300)["thumburl"]
     assert client.get(address.replace("/330px-", "/331px-")).status_code == 429
     assert client.get(address.replace("/330px-", "/1280px-")).status_code == 400
 
 
 def test_a_file_that_is_no_picture_has_no_size_and_no_thumbnail(
-    standin: StandInCommons, client: httpx.Client, world: World
+    standin: StandInCommons, client: httpx2.Client, world: World
 ) -> None:
     world.add_file("Broken.jpg", b"this is no picture", ["Plates"])
     info = _thumb(client, standin, "File:Broken.jpg", 300)
@@ -260,7 +260,7 @@ def test_a_file_that_is_no_picture_has_no_size_and_no_thumbnail(
     "agent", ["", "python-requests/2.32.3", "Python-urllib/3.11", "curl/8.5.0", SPARQLWRAPPER_DEFAULT]
 )
 def test_an_empty_or_generic_user_agent_is_turned_away(standin: StandInCommons, agent: str) -> None:
-    answer = httpx.get(standin.api_url, params={"action": "query"}, headers={"User-Agent": agent})
+    answer = httpx2.get(standin.api_url, params={"action": "query"}, headers={"User-Agent": agent})
     assert answer.status_code == 403
     assert "user-agent" in answer.text
 
@@ -279,7 +279,7 @@ FAULTS_BY_STATUS = [
 
 @pytest.mark.parametrize(("fault", "status", "retry_after"), FAULTS_BY_STATUS)
 def test_a_fault_strikes_once_and_is_counted(
-    standin: StandInCommons, client: httpx.Client, fault: str, status: int, retry_after: str | None
+    standin: StandInCommons, client: httpx2.Client, fault: str, status: int, retry_after: str | None
 ) -> None:
     standin.faults.next("api", fault)
     answer = client.get(standin.api_url, params={"action": "query", "format": "json"})
@@ -291,7 +291,7 @@ def test_a_fault_strikes_once_and_is_counted(
     assert [call.fault for call in standin.calls.requests] == [fault, None]
 
 
-def test_a_fault_may_wait_for_calls_of_its_kind_and_parameters(standin: StandInCommons, client: httpx.Client) -> None:
+def test_a_fault_may_wait_for_calls_of_its_kind_and_parameters(standin: StandInCommons, client: httpx2.Client) -> None:
     standin.faults.next("api", "maxlag", where=lambda params: params.get("action") == "wbgetentities")
     assert "error" not in _ask(client, standin, action="query", meta="siteinfo")
     answer = client.get(standin.api_url, params={"action": "wbgetentities", "ids": "M5", "format": "json"})
@@ -300,12 +300,12 @@ def test_a_fault_may_wait_for_calls_of_its_kind_and_parameters(standin: StandInC
     assert standin.faults.pending == 0
 
 
-def test_retry_after_may_be_a_date(standin: StandInCommons, client: httpx.Client) -> None:
+def test_retry_after_may_be_a_date(standin: StandInCommons, client: httpx2.Client) -> None:
     standin.faults.next("sparql", "429", retry_after="Wed, 21 Oct 2026 07:28:00 GMT")
     assert client.get(standin.sparql_url, params={"query": NAMES}).headers["retry-after"].endswith("GMT")
 
 
-def test_broken_json_is_the_right_answer_cut_in_the_middle(standin: StandInCommons, client: httpx.Client) -> None:
+def test_broken_json_is_the_right_answer_cut_in_the_middle(standin: StandInCommons, client: httpx2.Client) -> None:
     standin.faults.next("api", "broken-json")
     answer = client.get(standin.api_url, params={"action": "query", "meta": "siteinfo", "format": "json"})
     assert answer.status_code == 200
@@ -314,12 +314,12 @@ def test_broken_json_is_the_right_answer_cut_in_the_middle(standin: StandInCommo
         answer.json()
 
 
-def test_connections_drop_and_hang_on_order(standin: StandInCommons, client: httpx.Client) -> None:
+def test_connections_drop_and_hang_on_order(standin: StandInCommons, client: httpx2.Client) -> None:
     standin.faults.next("api", "drop-connection")
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(httpx2.RemoteProtocolError):
         client.get(standin.api_url)
     standin.faults.next("api", "timeout", seconds=30)
-    with pytest.raises(httpx.ReadTimeout):
+    with pytest.raises(httpx2.ReadTimeout):
         client.get(standin.api_url, timeout=0.3)
     standin.faults.next("api", "slow", seconds=0.3)
     begun = time.monotonic()
@@ -328,11 +328,11 @@ def test_connections_drop_and_hang_on_order(standin: StandInCommons, client: htt
 
 
 def test_images_arrive_short_damaged_false_or_without_end_on_order(
-    standin: StandInCommons, client: httpx.Client
+    standin: StandInCommons, client: httpx2.Client
 ) -> None:
     address = _thumb(client, standin, "File:Plate 0.jpg", 300)["thumburl"]
     standin.faults.next("image", "truncated-image")
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(httpx2.RemoteProtocolError):
         client.get(address)
     standin.faults.next("image", "damaged-image")
     damaged = client.get(address)
@@ -355,7 +355,7 @@ def test_images_arrive_short_damaged_false_or_without_end_on_order(
         assert got > 2_000_000
 
 
-def test_the_log_tells_kinds_apart_and_forgets_on_wish(standin: StandInCommons, client: httpx.Client) -> None:
+def test_the_log_tells_kinds_apart_and_forgets_on_wish(standin: StandInCommons, client: httpx2.Client) -> None:
     _ask(client, standin, action="query", meta="siteinfo")
     client.get(standin.sparql_url, params={"query": NAMES})
     assert (standin.calls.count("api"), standin.calls.count("sparql"), standin.calls.count()) == (1, 1, 2)
@@ -366,13 +366,13 @@ def test_the_log_tells_kinds_apart_and_forgets_on_wish(standin: StandInCommons, 
     assert standin.calls.count() == 0
 
 
-def test_what_the_stand_in_cannot_do_is_said_loudly(standin: StandInCommons, client: httpx.Client) -> None:
+def test_what_the_stand_in_cannot_do_is_said_loudly(standin: StandInCommons, client: httpx2.Client) -> None:
     params = {"action": "query", "titles": "File:Plate 0.jpg", "prop": "revisions", "rvtag": "mw-reverted"}
     answer = client.get(standin.api_url, params={**params, "format": "json"})
     assert answer.json()["error"]["code"] == "standin-unsupported"
 
 
-def test_a_fault_of_the_stand_in_itself_fails_the_test_that_met_it(world: World, client: httpx.Client) -> None:
+def test_a_fault_of_the_stand_in_itself_fails_the_test_that_met_it(world: World, client: httpx2.Client) -> None:
     page = world.page_by_title("File:Plate 0.jpg")
     assert page is not None
     page.revisions = []
@@ -383,7 +383,7 @@ def test_a_fault_of_the_stand_in_itself_fails_the_test_that_met_it(world: World,
         )
 
 
-def test_numbers_that_are_none_are_refused_as_such(standin: StandInCommons, client: httpx.Client) -> None:
+def test_numbers_that_are_none_are_refused_as_such(standin: StandInCommons, client: httpx2.Client) -> None:
     standin.lag = 3.0
     assert _ask(client, standin, action="query", maxlag="soon")["error"]["code"] == "badinteger"
     assert _ask(client, standin, action="query", maxlag="2")["error"]["code"] == "maxlag"
@@ -393,7 +393,7 @@ def test_numbers_that_are_none_are_refused_as_such(standin: StandInCommons, clie
 # ---- SPARQL and the real clients
 
 
-def test_sparql_answers_get_form_and_posted_queries_alike(standin: StandInCommons, client: httpx.Client) -> None:
+def test_sparql_answers_get_form_and_posted_queries_alike(standin: StandInCommons, client: httpx2.Client) -> None:
     answers = [
         client.get(standin.sparql_url, params={"query": NAMES}),
         client.post(standin.sparql_url, data={"query": NAMES}),
@@ -405,7 +405,7 @@ def test_sparql_answers_get_form_and_posted_queries_alike(standin: StandInCommon
 
 
 def test_sparql_refuses_what_does_not_parse_and_what_would_leave_the_machine(
-    standin: StandInCommons, client: httpx.Client
+    standin: StandInCommons, client: httpx2.Client
 ) -> None:
     for query in ("SELECT WHERE", "", "SELECT * WHERE { SERVICE <http://127.0.0.1:9/x> { ?a ?b ?c } }"):
         assert client.get(standin.sparql_url, params={"query": query}).status_code == 400

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.paths import reference_folder
@@ -40,8 +40,8 @@ def standin() -> Iterator[StandInCommons]:
 
 
 @pytest.fixture
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(headers={"User-Agent": "IconesContractTest/1.0 (test@icones.example)"}) as running:
+def client() -> Iterator[httpx2.Client]:
+    with httpx2.Client(headers={"User-Agent": "IconesContractTest/1.0 (test@icones.example)"}) as running:
         yield running
 
 
@@ -57,7 +57,7 @@ def _authorize_params(client_id: str, **more: str) -> dict[str, str]:
     }
 
 
-def _code(client: httpx.Client, standin: StandInCommons, client_id: str = "icones-test") -> str:
+def _code(client: httpx2.Client, standin: StandInCommons, client_id: str = "icones-test") -> str:
     params = _authorize_params(client_id, auto="1")
     answer = client.get(f"{standin.rest_url}/oauth2/authorize", params=params)
     assert answer.status_code == 302
@@ -66,7 +66,7 @@ def _code(client: httpx.Client, standin: StandInCommons, client_id: str = "icone
     return back["code"][0]
 
 
-def _exchange(client: httpx.Client, standin: StandInCommons, code: str, **form: str) -> httpx.Response:
+def _exchange(client: httpx2.Client, standin: StandInCommons, code: str, **form: str) -> httpx2.Response:
     body = {
         "grant_type": "authorization_code",
         "code": code,
@@ -77,24 +77,24 @@ def _exchange(client: httpx.Client, standin: StandInCommons, code: str, **form: 
     return client.post(f"{standin.rest_url}/oauth2/access_token", data=body)
 
 
-def _refresh(client: httpx.Client, standin: StandInCommons, token: str, **form: str) -> httpx.Response:
+def _refresh(client: httpx2.Client, standin: StandInCommons, token: str, **form: str) -> httpx2.Response:
     body = {"grant_type": "refresh_token", "refresh_token": token, **form}
     return client.post(f"{standin.rest_url}/oauth2/access_token", data=body)
 
 
-def _profile(client: httpx.Client, standin: StandInCommons, token: str | None) -> httpx.Response:
+def _profile(client: httpx2.Client, standin: StandInCommons, token: str | None) -> httpx2.Response:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return client.get(f"{standin.rest_url}/oauth2/resource/profile", headers=headers)
 
 
-def _userinfo(client: httpx.Client, standin: StandInCommons, token: str, uiprop: str | None = None) -> httpx.Response:
+def _userinfo(client: httpx2.Client, standin: StandInCommons, token: str, uiprop: str | None = None) -> httpx2.Response:
     params = {"action": "query", "meta": "userinfo", "format": "json", "formatversion": "2"}
     params |= {"uiprop": uiprop} if uiprop else {}
     return client.get(standin.api_url, params=params, headers={"Authorization": f"Bearer {token}"})
 
 
 def _same(
-    answer: httpx.Response, recording: Recording, standin: StandInCommons, volatile: frozenset[str] = VOLATILE
+    answer: httpx2.Response, recording: Recording, standin: StandInCommons, volatile: frozenset[str] = VOLATILE
 ) -> None:
     assert differences(at_address(recording.body, standin.base_url), answer.json(), volatile) == []
     assert answer.status_code == recording.status
@@ -103,7 +103,7 @@ def _same(
 
 
 def test_a_confidential_client_gets_tokens_and_loses_the_old_ones_on_refresh(
-    standin: StandInCommons, client: httpx.Client, recordings: Mapping[str, Recording]
+    standin: StandInCommons, client: httpx2.Client, recordings: Mapping[str, Recording]
 ) -> None:
     first = _exchange(client, standin, _code(client, standin), **CONFIDENTIAL)
     _same(first, recordings["oauth2-token-ok.oauth2-confidential"], standin)
@@ -127,7 +127,7 @@ def test_a_confidential_client_gets_tokens_and_loses_the_old_ones_on_refresh(
 
 
 def test_a_public_client_gets_tokens_but_cannot_refresh(
-    standin: StandInCommons, client: httpx.Client, recordings: Mapping[str, Recording]
+    standin: StandInCommons, client: httpx2.Client, recordings: Mapping[str, Recording]
 ) -> None:
     first = _exchange(client, standin, _code(client, standin, "icones-public"), **PUBLIC)
     _same(first, recordings["oauth2-token-ok.oauth2-public"], standin)
@@ -144,7 +144,7 @@ def test_a_public_client_gets_tokens_but_cannot_refresh(
 
 
 def test_bad_codes_and_secrets_are_refused_as_recorded(
-    standin: StandInCommons, client: httpx.Client, recordings: Mapping[str, Recording]
+    standin: StandInCommons, client: httpx2.Client, recordings: Mapping[str, Recording]
 ) -> None:
     bad = _exchange(client, standin, "nonsense", **CONFIDENTIAL)
     _same(bad, recordings["oauth2-token-bad-code.oauth2-confidential"], standin)
@@ -156,7 +156,7 @@ def test_bad_codes_and_secrets_are_refused_as_recorded(
 
 
 def test_bad_bearer_tokens_are_refused_as_recorded(
-    standin: StandInCommons, client: httpx.Client, recordings: Mapping[str, Recording]
+    standin: StandInCommons, client: httpx2.Client, recordings: Mapping[str, Recording]
 ) -> None:
     _same(_userinfo(client, standin, "not-a-token"), recordings["oauth2-api-bad-bearer"], standin)
     _same(_profile(client, standin, "not-a-token"), recordings["oauth2-profile-bad-token"], standin)
@@ -171,7 +171,7 @@ def test_bad_bearer_tokens_are_refused_as_recorded(
 
 
 def test_an_owner_only_token_speaks_for_its_owner(
-    standin: StandInCommons, client: httpx.Client, recordings: Mapping[str, Recording]
+    standin: StandInCommons, client: httpx2.Client, recordings: Mapping[str, Recording]
 ) -> None:
     token = standin.oauth.token_for("1")
     _same(_userinfo(client, standin, token, "groups|rights"), recordings["oauth2-owner-only-userinfo"], standin)
@@ -181,7 +181,7 @@ def test_an_owner_only_token_speaks_for_its_owner(
     _same(answer, recordings["oauth2-query-tokens"], standin)
 
 
-def test_the_code_is_worth_nothing_without_the_verifier(standin: StandInCommons, client: httpx.Client) -> None:
+def test_the_code_is_worth_nothing_without_the_verifier(standin: StandInCommons, client: httpx2.Client) -> None:
     code = _code(client, standin)
     wrong = _exchange(client, standin, code, **CONFIDENTIAL, code_verifier="x" * 50)
     assert (wrong.status_code, wrong.json()["error"]) == (400, "invalid_grant")
@@ -193,7 +193,7 @@ def test_the_code_is_worth_nothing_without_the_verifier(standin: StandInCommons,
     assert _exchange(client, standin, code, **CONFIDENTIAL).json()["hint"] == "Authorization code has been revoked"
 
 
-def test_client_credentials_may_come_in_a_basic_header(standin: StandInCommons, client: httpx.Client) -> None:
+def test_client_credentials_may_come_in_a_basic_header(standin: StandInCommons, client: httpx2.Client) -> None:
     form = {"grant_type": "authorization_code", "code": _code(client, standin), "redirect_uri": REDIRECT}
     address = f"{standin.rest_url}/oauth2/access_token"
     answer = client.post(address, data=form | {"code_verifier": VERIFIER}, auth=("icones-test", "icones-secret"))
@@ -201,7 +201,7 @@ def test_client_credentials_may_come_in_a_basic_header(standin: StandInCommons, 
 
 
 def test_the_consent_page_lets_a_person_be_chosen_allowed_or_denied(
-    standin: StandInCommons, client: httpx.Client
+    standin: StandInCommons, client: httpx2.Client
 ) -> None:
     address = f"{standin.rest_url}/oauth2/authorize"
     page = client.get(address, params=_authorize_params("icones-test")).text
@@ -221,7 +221,7 @@ def test_the_consent_page_lets_a_person_be_chosen_allowed_or_denied(
     assert "code" not in back
 
 
-def test_a_renamed_person_keeps_the_central_id(standin: StandInCommons, client: httpx.Client) -> None:
+def test_a_renamed_person_keeps_the_central_id(standin: StandInCommons, client: httpx2.Client) -> None:
     token = _exchange(client, standin, _code(client, standin), **CONFIDENTIAL).json()["access_token"]
     standin.world.rename_person("Tester", "Tester II")
     profile: dict[str, Any] = json.loads(_profile(client, standin, token).text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.paths import data_folder
@@ -36,7 +36,7 @@ def _qids(world: World, page_id: int) -> list[str | None]:
 
 def _rows(world: World, query: str) -> list[dict[str, str]]:
     with StandInCommons(world) as standin:
-        answer = httpx.post(standin.sparql_url, data={"query": PREFIXES + query}, headers=AGENT)
+        answer = httpx2.post(standin.sparql_url, data={"query": PREFIXES + query}, headers=AGENT)
     return [{key: cell["value"] for key, cell in row.items()} for row in answer.json()["results"]["bindings"]]
 
 
@@ -44,7 +44,7 @@ def test_the_world_is_there_within_three_seconds() -> None:
     data = data_folder()
     begun = time.monotonic()
     with StandInCommons(plates_world(data)) as standin:
-        answer = httpx.get(standin.api_url, params={"action": "query", "format": "json"}, headers=AGENT)
+        answer = httpx2.get(standin.api_url, params={"action": "query", "format": "json"}, headers=AGENT)
         assert answer.status_code == 200
     assert time.monotonic() - begun < 3
 
@@ -171,7 +171,7 @@ def test_real_plates_come_over_the_wire(world: World) -> None:
         params = {"format": "json", "formatversion": "2", "action": "query", "generator": "categorymembers"}
         params |= {"gcmtitle": f"Category:{TREES_AND_CARDS}", "gcmtype": "file", "gcmlimit": "3"}
         params |= {"prop": "imageinfo", "iiprop": "url|size|mime", "iiurlwidth": "250"}
-        pages = httpx.get(standin.api_url, params=params, headers=AGENT).json()["query"]["pages"]
+        pages = httpx2.get(standin.api_url, params=params, headers=AGENT).json()["query"]["pages"]
         for page in pages:
-            thumb = httpx.get(page["imageinfo"][0]["thumburl"], headers=AGENT)
+            thumb = httpx2.get(page["imageinfo"][0]["thumburl"], headers=AGENT)
             assert thumb.content[:3] == b"\xff\xd8\xff"

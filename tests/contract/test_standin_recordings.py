@@ -9,7 +9,7 @@ import fnmatch
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.paths import reference_folder
@@ -236,15 +236,15 @@ def recordings() -> Mapping[str, Recording]:
     return load_recordings(reference_folder() / "commons-api")
 
 
-def _ask(standin: StandInCommons, recording: Recording) -> httpx.Response:
+def _ask(standin: StandInCommons, recording: Recording) -> httpx2.Response:
     headers = dict(AGENT)
     if recording.name in SIGNED_IN:
         headers["Authorization"] = f"Bearer {standin.oauth.token_for('4')}"
     if recording.name == "entitydata-json":
-        return httpx.get(f"{standin.base_url}/wiki/Special:EntityData/M39.json", headers=headers)
+        return httpx2.get(f"{standin.base_url}/wiki/Special:EntityData/M39.json", headers=headers)
     if recording.method == "POST":
-        return httpx.post(standin.api_url, data=dict(recording.params), headers=headers)
-    return httpx.get(standin.api_url, params=dict(recording.params), headers=headers)
+        return httpx2.post(standin.api_url, data=dict(recording.params), headers=headers)
+    return httpx2.get(standin.api_url, params=dict(recording.params), headers=headers)
 
 
 @pytest.mark.parametrize("name", _names())

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.campaigns import drawing
+from tests.support.commons import CATEGORY, small_world
+from tests.support.standin import StandInCommons
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -120,3 +122,34 @@ def test_a_backup_brings_everything_back(icones: Run, album: Path, tmp_path: Pat
     listed = json.loads(icones("campaign", "list", "--json", **elsewhere).stdout)
     assert listed["campaigns"][0]["figures"] == 6
     assert json.loads(icones("embed", "my-album", "--json", **elsewhere).stdout) == {"embedded": 6}
+
+
+def test_the_demo_takes_a_category_of_a_wiki_too(icones: Run) -> None:
+    with StandInCommons(small_world()) as commons:
+        pointed = {
+            "ICONES_COMMONS_API_URL": commons.api_url,
+            "ICONES_SPARQL_URLS": json.dumps([commons.sparql_url]),
+            "ICONES_IMAGE_HOSTS": json.dumps([commons.host]),
+            "ICONES_WIKI_RETRIES": "0",
+        }
+        filled = icones("demo", "--folder", "demo", "--category", CATEGORY, "--only-prepare", **pointed)
+        assert filled.returncode == 0, filled.stderr
+        wrong = icones("demo", "--folder", "demo", "--category", "No such category", "--only-prepare", **pointed)
+        assert wrong.returncode == 1
+        assert "no category" in wrong.stderr.lower()
+    listed = json.loads(icones("campaign", "list", "--json", ICONES_DATA_DIR="demo").stdout)
+    assert [(one["slug"], one["figures"]) for one in listed["campaigns"]] == [("album-of-butterflies", 9)]
+
+
+def test_the_drawn_demo_is_made_once_and_trained(icones: Run) -> None:
+    first = icones("demo", "--folder", "demo", "--only-prepare")
+    assert first.returncode == 0, first.stderr
+    listed = json.loads(icones("campaign", "list", "--json", ICONES_DATA_DIR="demo").stdout)
+    ((campaign,),) = (listed["campaigns"],)
+    assert campaign["figures"] > 240
+    assert campaign["verified"] > 60
+    again = icones("demo", "--folder", "demo", "--only-prepare")
+    assert again.returncode == 0
+    assert json.loads(icones("campaign", "list", "--json", ICONES_DATA_DIR="demo").stdout) == listed
+    named = json.loads(icones("export", "demo", "--json", ICONES_DATA_DIR="demo").stdout)
+    assert named["rows"] > 60

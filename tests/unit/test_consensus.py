@@ -73,9 +73,7 @@ def test_an_organism_and_none_are_a_dispute() -> None:
 
 
 def test_two_see_no_organism() -> None:
-    verdict = decide(
-        (other(1, Answer.NO_ORGANISM), other(2, Answer.NO_ORGANISM)), RULE, LINEAGES, has_prediction=True
-    )
+    verdict = decide((other(1, Answer.NO_ORGANISM), other(2, Answer.NO_ORGANISM)), RULE, LINEAGES, has_prediction=True)
     assert (verdict.state, verdict.answer) == (DeterminationState.AGREED, Answer.NO_ORGANISM)
 
 
@@ -123,9 +121,7 @@ crowds = st.lists(st.tuples(answers, st.booleans()), max_size=7).map(
 volunteers = st.lists(answers, max_size=7).map(
     lambda rows: [Vote(n, False, answer, qid) for n, (answer, qid) in enumerate(rows)]
 )
-rules = st.builds(
-    Rule, st.integers(1, 4), st.floats(0.5, 1.0, allow_nan=False), st.booleans()
-)
+rules = st.builds(Rule, st.integers(1, 4), st.floats(0.5, 1.0, allow_nan=False), st.booleans())
 
 
 @given(crowds, rules, st.randoms(use_true_random=False))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+import httpx2
 import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
@@ -50,7 +50,7 @@ def go_to_wikimedia(client: TestClient, next_: str = "/") -> str:
 
 def say_yes(address: str) -> str:
     """Say yes at Wikimedia; return the address that the browser is sent back to."""
-    answer = httpx.get(address + "&auto=1", headers={"User-Agent": "tests of Icones"})
+    answer = httpx2.get(address + "&auto=1", headers={"User-Agent": "tests of Icones"})
     assert answer.status_code in (302, 303), answer.text
     return answer.headers["location"]
 

@@ -34,6 +34,12 @@ def waiting(session: Session) -> Sequence[JobRun]:
     return session.exec(select(JobRun).where(JobRun.state == JobState.QUEUED).order_by(col(JobRun.id))).all()
 
 
+def ready(session: Session) -> Sequence[JobRun]:
+    """Return the waiting runs whose campaign has no run at work, oldest first."""
+    busy = {run.campaign_id for run in session.exec(select(JobRun).where(JobRun.state == JobState.RUNNING))}
+    return [run for run in waiting(session) if run.campaign_id not in busy]
+
+
 def silent(session: Session, before: datetime) -> Sequence[JobRun]:
     """Return the runs that are said to go on but gave no sign of life since a moment: they were killed."""
     return session.exec(select(JobRun).where(JobRun.state == JobState.RUNNING, col(JobRun.beat_at) < before)).all()

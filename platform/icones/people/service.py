@@ -15,9 +15,16 @@ from icones.people import queries
 RANK_OF_ROLE = {Role.VOLUNTEER: 1, Role.SPECIALIST: 2, Role.CURATOR: 3}
 
 
-def arrive(session: Session, sub: str, name: str, now: datetime, *, is_admin: bool = False) -> Person:
-    """Return the person behind a central id, made on the first visit; a changed account name is followed."""
-    person = queries.by_sub(session, sub) or Person(sub=sub, name=name, created_at=now, last_seen_at=now)
+def arrive(
+    session: Session, sub: str, name: str, now: datetime, *, is_admin: bool = False, language: str = "en"
+) -> Person:
+    """Return the person behind a central id, made on the first visit; a changed account name is followed.
+
+    ``language`` is what a new person is spoken to in; later it is theirs to choose.
+    """
+    person = queries.by_sub(session, sub) or Person(
+        sub=sub, name=name, language=language, created_at=now, last_seen_at=now
+    )
     person.name = name
     person.last_seen_at = now
     person.is_admin = person.is_admin or is_admin

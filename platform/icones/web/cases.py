@@ -24,6 +24,7 @@ from icones.review import queries as review
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
 from icones.web.chronicle import rule_words
+from icones.web.render import web_link
 
 CHOICES = 6
 SIMILAR = 6
@@ -156,7 +157,9 @@ def case_of(request: Request, session: Session, door: Door, person: Person, figu
 
 def plate_of(slug: str, row: Illustration) -> Plate:
     address = f"/c/{slug}/i/{row.id}/image?side="
-    return Plate(row.id or 0, f"{address}2400", row.page_url or f"{address}2400", row.width, row.height, row.title)
+    return Plate(
+        row.id or 0, f"{address}2400", web_link(row.page_url) or f"{address}2400", row.width, row.height, row.title
+    )
 
 
 def _voices(

@@ -49,13 +49,18 @@ def _environment(language: str) -> Environment:
     said = translations(language)
     environment.install_gettext_callables(said.ugettext, said.ungettext, newstyle=True)  # type: ignore[attr-defined]
     environment.globals["asset"] = asset
-    environment.filters.update(formats(language))
+    environment.filters.update(formats(language), web_link=web_link)
     return environment
 
 
 def asset(path: str) -> str:
     """Return the address of a static file; the version in it lets browsers keep the file until the next one."""
     return f"/static/{path}?v={__version__}"
+
+
+def web_link(address: str) -> str:
+    """Return an address that a source gave if it leads to the web; empty for javascript: and the like."""
+    return address if address.lower().startswith(("https://", "http://")) else ""
 
 
 def formats(language: str) -> dict[str, Callable[..., str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 from authlib.common.security import generate_token
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
@@ -23,7 +23,7 @@ from icones.errors import BadInputError, ElsewhereError, NotAllowedError, NotFou
 from icones.models import Person, Role
 from icones.people import service as people
 from icones.web.render import flash, render
-from icones.web.visitor import LANGUAGE, LANGUAGES, TOKEN, AppSettings, CurrentVisitor, DbSession
+from icones.web.visitor import LANGUAGE, LANGUAGES, TOKEN, AppSettings, CurrentVisitor, DbSession, language_of
 
 router = APIRouter(include_in_schema=False)
 OAUTH = "oauth"
@@ -97,7 +97,7 @@ def _profile(settings: Settings, code: str, verifier: str) -> dict[str, Any]:
         raise ElsewhereError(
             f"Wikimedia did not let the sign-in through: {error.description or error.error}"
         ) from error
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx2.HTTPError, ValueError) as error:
         raise ElsewhereError("Wikimedia could not be reached for the sign-in. Please try again in a minute.") from error
     if not isinstance(profile, dict) or not profile.get("sub") or not profile.get("username"):
         raise ElsewhereError("Wikimedia did not say who you are. Please try again.")
@@ -108,7 +108,14 @@ def _profile(settings: Settings, code: str, verifier: str) -> dict[str, Any]:
 
 def _take_in(request: Request, session: Session, settings: Settings, profile: dict[str, Any]) -> None:
     name, now = str(profile["username"]), utc_now()
-    person = people.arrive(session, str(profile["sub"]), name, now, is_admin=name in settings.admins)
+    person = people.arrive(
+        session,
+        str(profile["sub"]),
+        name,
+        now,
+        is_admin=name in settings.admins,
+        language=language_of(request, None),
+    )
     _begin(request, session, settings, person)
 
 
@@ -137,6 +144,8 @@ def demo_sign_in(
     person = people.arrive(session, sub, name, utc_now())
     for campaign in campaigns.all_open(session):
         people.grant(session, campaign.id or 0, person, role, utc_now())
+    # The demo's people are everybody's: the language is this browser's, not the one of whoever clicked before.
+    request.session.setdefault(LANGUAGE, language_of(request, None))
     _begin(request, session, settings, person)
     return RedirectResponse(_inside(next_), 303)
 
