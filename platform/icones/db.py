@@ -85,6 +85,14 @@ class Database:
         return config
 
 
+def let_go(session: Session) -> None:
+    """End a transaction early, before something slow is asked elsewhere: nobody shall wait for the database meanwhile.
+
+    What was done so far is kept; the next statement begins a new transaction.
+    """
+    session.commit()
+
+
 def _with_driver(url: str) -> str:
     """Name psycopg 3 where the address leaves the driver open."""
     for plain in ("postgresql://", "postgres://"):

@@ -26,6 +26,8 @@ from icones.models import Campaign, JobKind, SourceKind
 log = logging.getLogger(__name__)
 
 SWEEP_S = 1.0
+TRY_AGAIN_AFTER = timedelta(hours=1)
+"""How long a scheduled sync that failed is left alone."""
 NAME = "worker"
 
 
@@ -63,14 +65,18 @@ class Clock:
         now = utc_now()
         with self._database.writing() as session:
             for campaign in campaigns.all_open(session):
-                if self._sync_is_due(campaign, now):
+                if self._sync_is_due(session, campaign, now):
                     runner.ask(session, JobKind.SYNC, campaign, now, trigger="schedule")
                 if retrain_is_due(session, campaign):
                     runner.ask(session, JobKind.RETRAIN, campaign, now, trigger="labels")
 
-    def _sync_is_due(self, campaign: Campaign, now: datetime) -> bool:
+    def _sync_is_due(self, session: Session, campaign: Campaign, now: datetime) -> bool:
         if campaign.source_kind is not SourceKind.CATEGORY or not self._settings.sync_hours or not campaign.synced_at:
             return False
+        last = queries.last_finished(session, campaign.id or 0, [JobKind.SYNC])
+        tried = last.finished_at if last else None
+        if tried is not None and tried > now - TRY_AGAIN_AFTER:
+            return False  # it failed lately: Commons is not asked again every few seconds
         return campaign.synced_at < now - timedelta(hours=self._settings.sync_hours)
 
     def ask_for_invariants(self) -> None:

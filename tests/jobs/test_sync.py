@@ -7,6 +7,7 @@ import pytest
 from icones.config import Settings
 from icones.db import Database
 from icones.illustrations import queries as illustrations
+from icones.learning import queries as learning
 from icones.models import Illustration, IllustrationState, JobKind, JobState
 from icones.taxa import service as taxa
 from tests.support.commons import ADMIRAL, CATEGORY, LADY, WHITE, category_campaign, pointed_at, run_job, small_world
@@ -118,6 +119,19 @@ def test_a_broken_image_is_refused_and_one_that_times_out_comes_next_time(
     refused = [row for row in rows_of(database, campaign.id) if row.state is IllustrationState.REFUSED]
     assert len(refused) == 1
     assert refused[0].problem
+
+
+def test_a_sync_that_brings_no_new_label_trains_nothing(pointed: Settings, database: Database) -> None:
+    with StandInCommons(small_world(27)) as commons:
+        settings = pointed_at(pointed, commons)
+        campaign = category_campaign(database, slug="more")
+        for _ in range(2):
+            run_job(settings, database, campaign, JobKind.SYNC)
+            run = run_job(settings, database, campaign, JobKind.RETRAIN)
+            assert run.state is JobState.DONE, run.log
+    assert run.result["why"] == "There is nothing to learn from that model version 1 had not seen."
+    with database.reading() as session:
+        assert len(learning.versions(session, campaign.id or 0)) == 1
 
 
 def test_commons_down_fails_the_run_and_keeps_what_was_there(

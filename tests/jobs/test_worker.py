@@ -166,6 +166,25 @@ def test_a_sync_is_asked_for_when_its_time_has_come(settings: Settings, database
         assert [run.kind for run in queries.waiting(session)] == [JobKind.SYNC]
 
 
+def test_a_scheduled_sync_that_failed_is_left_alone_for_an_hour(
+    settings: Settings, database: Database, campaign: Campaign
+) -> None:
+    now = utc_now()
+    with database.writing() as session:
+        own = session.get_one(Campaign, campaign.id)
+        own.source_kind, own.synced_at = SourceKind.CATEGORY, now - timedelta(hours=25)
+        failed = runner.ask(session, JobKind.SYNC, own, now, trigger="schedule")
+        failed.state, failed.finished_at = JobState.FAILED, now - timedelta(minutes=30)
+    Clock(settings, database).ask_for_what_is_due()
+    with database.reading() as session:
+        assert queries.waiting(session) == []
+    with database.writing() as session:
+        session.get_one(JobRun, failed.id).finished_at = now - timedelta(minutes=61)
+    Clock(settings, database).ask_for_what_is_due()
+    with database.reading() as session:
+        assert [run.kind for run in queries.waiting(session)] == [JobKind.SYNC]
+
+
 def test_the_queue_speaks_json_and_refuses_what_is_not_a_number(settings: Settings) -> None:
     queue = make_queue(settings)
     queue.run(7)

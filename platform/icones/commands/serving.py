@@ -14,12 +14,20 @@ from icones.config import Settings
 from icones.db import Database
 from icones.errors import NotReadyError
 from icones.jobs import queries
+from icones.paths import bundled
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     for command in (serve, worker, migrate, check, demo):
         app.command()(command)
+
+
+def _missing_front() -> list[str]:
+    """Say so where the front-end libraries were not built: pages would come without style and without deep zoom."""
+    if (bundled("static") / "vendor" / "manifest.json").exists():
+        return []
+    return ["The front-end libraries are missing. In a checkout run: make front. (A built wheel holds them.)"]
 
 
 def serve(
@@ -31,6 +39,8 @@ def serve(
 ) -> None:
     """Serve the pages and the API, with the worker beside it."""
     with opened() as (settings, _):
+        if problems := _missing_front():
+            raise NotReadyError("This installation is not whole:", details=problems)
         if settings.mode == "production" and (problems := settings.unsafe()):
             raise NotReadyError("These settings are not safe in production:", details=problems)
     run_server(settings, host, port, with_worker)
@@ -75,6 +85,7 @@ def check() -> None:
     """Say what is unsafe or missing in this installation; exit code 1 if anything is."""
     settings = Settings().prepared()
     problems = settings.unsafe() if settings.mode == "production" else []
+    problems += _missing_front()
     problems += _check_database(settings)
     if settings.weights_dir is not None and not settings.weights_dir.is_dir():
         problems.append(f"ICONES_WEIGHTS_DIR {settings.weights_dir} is not a folder.")

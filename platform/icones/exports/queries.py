@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, func, select
 
-from icones.models import Export, Identification, ModelState, ModelVersion, Prediction
+from icones.models import Export, ModelState, ModelVersion, Prediction
 from icones.taxa.queries import batches
 
 
@@ -23,18 +23,6 @@ def export(session: Session, campaign_id: int, number: int) -> Export | None:
 def last_number(session: Session, campaign_id: int) -> int:
     """Return the number of a campaign's last export, 0 before the first."""
     return session.exec(select(func.max(Export.number)).where(Export.campaign_id == campaign_id)).one() or 0
-
-
-def standing(session: Session, figure_ids: Collection[int]) -> dict[int, list[Identification]]:
-    """Return the identifications that count, by figure."""
-    found: dict[int, list[Identification]] = {}
-    for batch in batches(sorted(figure_ids)):
-        question = select(Identification).where(
-            col(Identification.figure_id).in_(batch), col(Identification.ended_at).is_(None)
-        )
-        for row in session.exec(question.order_by(col(Identification.id))):
-            found.setdefault(row.figure_id, []).append(row)
-    return found
 
 
 def champion_predictions(session: Session, figure_ids: Collection[int]) -> dict[int, tuple[Prediction, ModelVersion]]:

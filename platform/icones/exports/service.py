@@ -99,7 +99,7 @@ def _known(session: Session, verified: Sequence[Determination]) -> _Known:
     above = {ancestor for line in taxa.lineages(session, qids).values() for ancestor in line}
     return _Known(
         figures,
-        queries.standing(session, ids),
+        identifications.standing(session, ids),
         queries.champion_predictions(session, ids),
         illustrations.statements(session, {row.id or 0 for _, row in figures.values()}),
         taxon_service.views(session, qids, "en"),

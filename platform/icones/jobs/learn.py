@@ -21,6 +21,7 @@ from active_learning import (
     load_backbone,
     open_figure,
     set_threads,
+    snapshot_hash,
     train,
 )
 from icones.clock import utc_now
@@ -96,6 +97,12 @@ def retrain(
         champion = queries.champion(session, campaign.id or 0)
         data, record = service.training_set(session, campaign, backbone.version)
         taxonomy = service.taxonomy_of(session, data.y)
+        last = next(iter(queries.versions(session, campaign.id or 0)), None)
+    if run.trigger == "sync" and last and last.snapshot_hash == snapshot_hash(data) and last.seed == campaign.seed:
+        why = f"There is nothing to learn from that model version {last.number} had not seen."
+        progress.note(why)
+        asked = serve_again(settings, database, campaign, progress)
+        return {"embedded": embedded, "published": False, "why": why, "predicted": asked}
     progress.step(f"Training on {len(data.y)} labels of {len(set(data.y))} taxa")
     config = TrainingConfig(seed=campaign.seed, holdout_fraction=campaign.holdout_fraction)
     try:

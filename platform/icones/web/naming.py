@@ -13,6 +13,7 @@ from icones.campaigns import service as campaigns
 from icones.campaigns.service import Door
 from icones.clock import utc_now
 from icones.config import Settings
+from icones.db import let_go
 from icones.errors import BadInputError, NotFoundError
 from icones.jobs.wiki import wiki_config
 from icones.learning import queries as learning
@@ -114,8 +115,7 @@ def fetch_taxon(
     asked = " ".join(name.split())[:LONGEST]
     if len(asked) < 3:
         raise BadInputError("Type the scientific name, at least three letters of it.")
-    # What was read so far ends here: while Wikidata thinks, nobody else shall wait for the database.
-    session.commit()
+    let_go(session)
     facts = _from_wikidata(settings, asked[0].upper() + asked[1:])
     root = door.campaign.root_taxon_qid
     if root and root not in facts:
