@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from icones.clock import utc_now
+from icones.commands import serving
 from icones.config import Settings
 from icones.db import Database
 from icones.jobs import queries, runner
@@ -192,3 +195,36 @@ def test_the_queue_speaks_json_and_refuses_what_is_not_a_number(settings: Settin
     assert raw.startswith(b"{")
     with pytest.raises((ValueError, TypeError)):
         JsonSerializer().deserialize(raw.replace(b"7]", b'"os.system"]'))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the worker through /proc, which is Linux's")
+def test_a_worker_that_dies_is_started_again(
+    settings: Settings, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = threading.Event()
+    monkeypatch.setattr(serving, "RESTART_AFTER_S", 0.1)
+    keeper = threading.Thread(target=serving._keep_worker, args=(settings, stop))
+    keeper.start()
+    try:
+        wait_for(lambda: len(workers()) == 1)
+        (first,) = workers()
+        wait_for(lambda: alive(database))
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: len(workers()) == 1 and workers() != [first])
+    finally:
+        stop.set()
+        keeper.join(30)
+    assert workers() == []
+
+
+def alive(database: Database) -> bool:
+    with database.reading() as session:
+        return queries.last_beat(session) is not None
+
+
+def workers() -> list[int]:
+    """The worker processes that this process has started and that live."""
+    children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    pids = [int(pid) for path in children for pid in path.read_text().split()]
+    lives = [pid for pid in pids if "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()]
+    return [pid for pid in lives if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]

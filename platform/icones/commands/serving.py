@@ -1,7 +1,9 @@
 """Commands that start something or make it ready: serve, worker, migrate, check, demo."""
 
+import logging
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,9 @@ from icones.db import Database
 from icones.errors import NotReadyError
 from icones.jobs import queries
 from icones.paths import bundled
+
+log = logging.getLogger(__name__)
+RESTART_AFTER_S = 2.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,23 +52,38 @@ def serve(
 
 
 def run_server(settings: Settings, host: str, port: int, with_worker: bool) -> None:
-    """Run the server until it is told to stop; the worker's process ends with it."""
+    """Run the server until it is told to stop; the worker's process is kept up beside it and ends with it."""
     from icones.app import create_app
 
-    beside = _start_worker(settings) if with_worker else None
+    app = create_app(settings)
+    stop = threading.Event()
+    keeper = threading.Thread(target=_keep_worker, args=(settings, stop), daemon=True)
+    if with_worker:
+        keeper.start()
     try:
-        uvicorn.run(create_app(settings), host=host, port=port, log_level="warning", proxy_headers=True)
+        uvicorn.run(app, host=host, port=port, log_level="warning", proxy_headers=True)
     finally:
-        if beside is not None:
-            beside.terminate()
-            try:
-                beside.wait(15)
-            except subprocess.TimeoutExpired:
-                beside.kill()
+        stop.set()
+        if with_worker:
+            keeper.join(20)
 
 
-def _start_worker(settings: Settings) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "icones", "worker"], env=settings.as_environment())
+def _keep_worker(settings: Settings, stop: threading.Event) -> None:
+    """Start a worker and start it again whenever it dies, until told to stop."""
+    command = [sys.executable, "-m", "icones", "worker"]
+    while not stop.is_set():
+        with subprocess.Popen(command, env=settings.as_environment()) as beside:  # noqa: S603 (our own program)
+            while beside.poll() is None and not stop.wait(0.5):
+                pass
+            if stop.is_set():
+                beside.terminate()
+                try:
+                    beside.wait(15)
+                except subprocess.TimeoutExpired:
+                    beside.kill()
+                return
+        log.error("the worker ended by itself (exit code %s); it is started again", beside.returncode)
+        stop.wait(RESTART_AFTER_S)
 
 
 def worker() -> None:
