@@ -44,7 +44,7 @@ def main() -> None:
         app()
     except IconesError as error:
         console = Console(stderr=True, highlight=False)
-        console.print(f"icones: {error.message}", markup=False)
+        console.print(f"icones: {error.message}", markup=False, soft_wrap=True)
         for detail in error.details:
-            console.print(f"  {detail}", markup=False)
+            console.print(f"  {detail}", markup=False, soft_wrap=True)
         sys.exit(1)

@@ -5,6 +5,7 @@ so that no work is lost between the two, and a run that was killed is put back.
 """
 
 import logging
+import os
 import signal
 import threading
 from datetime import datetime, timedelta
@@ -100,8 +101,8 @@ def retrain_is_due(session: Session, campaign: Campaign) -> bool:
     return identifications.n_verified_since(session, campaign.id or 0, since) >= campaign.retrain_after
 
 
-def work(settings: Settings, database: Database) -> None:
-    """Work until told to stop (SIGINT, SIGTERM)."""
+def work(settings: Settings, database: Database, beside: int = 0) -> None:
+    """Work until told to stop (SIGINT, SIGTERM), or until the process ``beside`` that started us is no more."""
     clock = Clock(settings, database)
     scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
     scheduler.add_job(clock.sweep, "interval", seconds=SWEEP_S)
@@ -124,6 +125,9 @@ def work(settings: Settings, database: Database) -> None:
     # Huey's start() takes the signals for itself; ours come back here.
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
-    stop.wait()
+    while not stop.wait(1.0):
+        if beside and os.getppid() != beside:
+            log.warning("the server that started this worker is gone; so is the worker")
+            break
     scheduler.shutdown(wait=False)
     consumer.stop(graceful=False)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -224,7 +225,24 @@ def alive(database: Database) -> bool:
 
 def workers() -> list[int]:
     """The worker processes that this process has started and that live."""
-    children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    pids = [int(pid) for path in children for pid in path.read_text().split()]
-    lives = [pid for pid in pids if "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()]
+    lives = [pid for pid in children_of(os.getpid()) if "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()]
     return [pid for pid in lives if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the worker through /proc, which is Linux's")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_worker_outlives_its_server(settings: Settings, database: Database, how: signal.Signals) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-m", "icones", "serve", "--port", port]
+    server = subprocess.Popen(command, env=settings.as_environment(), stderr=subprocess.DEVNULL)
+    wait_for(lambda: alive(database))
+    (worker,) = children_of(server.pid)
+    server.send_signal(how)
+    server.wait(30)
+    wait_for(lambda: not Path(f"/proc/{worker}").exists())
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]

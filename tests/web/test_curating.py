@@ -27,6 +27,7 @@ from icones.models import (
     ModelState,
     ModelVersion,
     Role,
+    SourceKind,
 )
 from icones.people import queries as people
 from tests.support.campaigns import ADMIRAL, FAMILY, GENUS, figure_ids
@@ -268,3 +269,21 @@ def test_a_card_that_asks_for_itself_does_not_inherit_what_the_desk_selects(
     # htmx hands attributes down: with the desk's hx-select a card would select nothing of its answer, and vanish.
     page = client_of(Role.CURATOR).get(DESK).text
     assert re.search(r'id="desk"[^>]*hx-select="#desk"[^>]*hx-disinherit="hx-select"', page)
+
+
+def test_a_misspelt_category_is_mended_on_the_desk(campaign: Campaign, database: Database, client_of: Clients) -> None:
+    with database.writing() as session:
+        own = session.get_one(Campaign, campaign.id)
+        own.source_kind, own.source = SourceKind.CATEGORY, "Misspelt"
+    client = client_of(Role.CURATOR)
+    sent = {"csrf": csrf_of(client, DESK), "source": "Spelt right", "source_depth": "1"}
+    page = client.post(f"{DESK}/category", data=sent)
+    assert "The category is changed" in page.text
+    assert "Spelt right" in page.text
+    with database.reading() as session:
+        own = session.get_one(Campaign, campaign.id)
+        assert (own.source, own.source_depth) == ("Spelt right", 1)
+        assert [run.kind for run in jobs.waiting(session)] == [JobKind.SYNC]
+    for wrong in ({"source": " "}, {"source": "X", "source_depth": "9"}):
+        assert client.post(f"{DESK}/category", data=sent | wrong).status_code == 422
+    assert client_of(Role.SPECIALIST).post(f"{DESK}/category", data=sent).status_code == 403

@@ -127,8 +127,7 @@ def create(session: Session, person: Person | None, new: NewCampaign, now: datet
         raise BadInputError("A campaign needs a title.")
     if new.source_kind is SourceKind.CATEGORY and not new.source.strip():
         raise BadInputError("Name the Commons category whose files this campaign is about.")
-    if not 0 <= new.source_depth <= 5:
-        raise BadInputError("The depth of subcategories is a number from 0 to 5.")
+    _check_depth(new.source_depth)
     check_pattern(new.object_number_pattern)
     slug = slug_of(new)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,79}", slug):
@@ -155,6 +154,23 @@ def create(session: Session, person: Person | None, new: NewCampaign, now: datet
     if person is not None:
         people.grant(session, campaign.id or 0, person, Role.CURATOR, now)
     return campaign
+
+
+def set_category(session: Session, door: Door, category: str, depth: int) -> None:
+    """Let a campaign look at another category, or deeper; what the new one lacks is kept and marked as gone."""
+    door.require(Role.CURATOR)
+    if door.campaign.source_kind is not SourceKind.CATEGORY:
+        raise BadInputError("This campaign's illustrations do not come from a category.")
+    if not category.strip():
+        raise BadInputError("Name the Commons category whose files this campaign is about.")
+    _check_depth(depth)
+    door.campaign.source, door.campaign.source_depth = category.strip()[:500], depth
+    session.add(door.campaign)
+
+
+def _check_depth(depth: int) -> None:
+    if not 0 <= depth <= 5:
+        raise BadInputError("The depth of subcategories is a number from 0 to 5.")
 
 
 def slug_of(new: NewCampaign) -> str:

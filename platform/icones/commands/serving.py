@@ -1,10 +1,13 @@
 """Commands that start something or make it ready: serve, worker, migrate, check, demo."""
 
 import logging
+import os
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -58,6 +61,8 @@ def run_server(settings: Settings, host: str, port: int, with_worker: bool) -> N
     app = create_app(settings)
     stop = threading.Event()
     keeper = threading.Thread(target=_keep_worker, args=(settings, stop), daemon=True)
+    # uvicorn raises the signal that ended it once more; by default SIGTERM would then end us before the worker.
+    signal.signal(signal.SIGTERM, _leave)
     if with_worker:
         keeper.start()
     try:
@@ -68,9 +73,13 @@ def run_server(settings: Settings, host: str, port: int, with_worker: bool) -> N
             keeper.join(20)
 
 
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
 def _keep_worker(settings: Settings, stop: threading.Event) -> None:
     """Start a worker and start it again whenever it dies, until told to stop."""
-    command = [sys.executable, "-m", "icones", "worker"]
+    command = [sys.executable, "-m", "icones", "worker", "--beside", str(os.getpid())]
     while not stop.is_set():
         with subprocess.Popen(command, env=settings.as_environment()) as beside:  # noqa: S603 (our own program)
             while beside.poll() is None and not stop.wait(0.5):
@@ -86,12 +95,14 @@ def _keep_worker(settings: Settings, stop: threading.Event) -> None:
         stop.wait(RESTART_AFTER_S)
 
 
-def worker() -> None:
+def worker(
+    beside: Annotated[int, typer.Option(hidden=True, help="End with this process, which started us.")] = 0,
+) -> None:
     """Carry out syncs, training and the rest. Run exactly one of these for an installation."""
     from icones.worker import work
 
     with opened() as (settings, database):
-        work(settings, database)
+        work(settings, database, beside)
 
 
 def migrate() -> None:

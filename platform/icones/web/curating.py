@@ -163,6 +163,22 @@ def desk(request: Request, door: CampaignDoor, session: DbSession, asking: Curre
     return render(request, page)
 
 
+@router.post("/c/{slug}/curate/category")
+def set_category(
+    request: Request,
+    door: CampaignDoor,
+    session: DbSession,
+    asking: CurrentVisitor,
+    source: Annotated[str, Form()] = "",
+    source_depth: Annotated[int, Form()] = 0,
+) -> Any:
+    """Look at another category from now on, and fetch it."""
+    campaigns.set_category(session, door, source, source_depth)
+    runner.ask(session, JobKind.SYNC, door.campaign, utc_now(), person=asking.signed_in())
+    flash(request, "The category is changed; its illustrations are being fetched.")
+    return RedirectResponse(f"/c/{door.campaign.slug}/curate", 303)
+
+
 def _accuracies(versions: Sequence[ModelVersion], champion: ModelVersion | None) -> tuple[float, ...]:
     """Return how often each version that served was right, oldest first; ``versions`` come newest first."""
     last = champion.number if champion else 0
