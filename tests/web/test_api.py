@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from icones.config import Settings
 from icones.db import Database
-from icones.models import Campaign, JobKind, Role
+from icones.models import Campaign, JobKind, Role, SourceKind
 from icones.web.api import shapes
 from tests.support.campaigns import ADMIRAL, FAMILY, GENUS, LADY, ROOT, figure_ids
 from tests.support.people import new_submission
@@ -215,3 +215,31 @@ def test_errors_are_problem_details(
     told = shapes.Problem.model_validate(answer.json())
     assert (told.status, told.code) == (status, code)
     assert told.title
+
+
+def test_a_curator_keeps_people_and_category_through_the_api(
+    campaign: Campaign, database: Database, client_of: Clients
+) -> None:
+    somebody(database, campaign, "Clara")
+    client = client_of(Role.CURATOR)
+    path, head = f"{API}/campaigns/butterflies/people", token(client)
+    given = {"name": "Clara", "role": "specialist", "expertise": [GENUS]}
+    clara = client.put(path, json=given, headers=head).json()
+    assert (clara["role"], clara["expertise"]) == ("specialist", [GENUS])
+    listed = {one["name"]: one["role"] for one in client.get(path).json()}
+    assert listed == {"Demo curator": "curator", "Clara": "specialist"}
+    own = next(one["person_id"] for one in client.get(path).json() if one["name"] == "Demo curator")
+    assert client.delete(f"{path}/{own}", headers=head).status_code == 409
+    assert client.delete(f"{path}/{clara['person_id']}", headers=head).status_code == 204
+    assert client.delete(f"{path}/{clara['person_id']}", headers=head).status_code == 404
+    for wrong, status in (({"name": "Nobody"}, 404), ({"expertise": ["Q404"]}, 404), ({"role": "king"}, 422)):
+        assert client.put(path, json=given | wrong, headers=head).status_code == status
+    category = f"{API}/campaigns/butterflies/category"
+    assert client.put(category, json={"source": "Other"}, headers=head).status_code == 422
+    with database.writing() as session:
+        session.get_one(Campaign, campaign.id).source_kind = SourceKind.CATEGORY
+    moved = client.put(category, json={"source": "Other", "source_depth": 1}, headers=head)
+    assert (moved.status_code, moved.json()["source"]) == (200, "Other")
+    specialist = client_of(Role.SPECIALIST)
+    assert specialist.get(path).status_code == 403
+    assert specialist.put(category, json={"source": "X"}, headers=token(specialist)).status_code == 403

@@ -17,6 +17,7 @@ from icones.web.api.answers import campaign_out, figure_out, problems
 from icones.web.api.shapes import (
     CampaignIn,
     CampaignOut,
+    CategoryIn,
     FiguresOut,
     Me,
     NextOut,
@@ -148,6 +149,19 @@ def review_queue(
             for task, figure, illustration, determination in rows
         ],
     )
+
+
+@router.put(
+    "/campaigns/{slug}/category",
+    responses=problems(401, 403, 404),
+    summary="Look at another category",
+    tags=["campaigns"],
+)
+def set_category(door: CampaignDoor, session: DbSession, asking: CurrentVisitor, wanted: CategoryIn) -> CampaignOut:
+    """Look at another category from now on, and ask for its illustrations. For curators."""
+    campaigns.set_category(session, door, wanted.source, wanted.source_depth)
+    runner.ask(session, JobKind.SYNC, door.campaign, utc_now(), person=asking.signed_in())
+    return campaign_out(door.campaign)
 
 
 @router.get("/campaigns/{slug}/rules", responses=problems(404), summary="Read the rules", tags=["campaigns"])

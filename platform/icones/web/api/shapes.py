@@ -494,3 +494,30 @@ class RulesOut(BaseModel):
     agreement: float = Field(description="Which share of them, 0.5 to 1.")
     agreed_is_verified: bool = Field(description="Whether volunteers' agreement is enough.")
     retrain_after: int = Field(description="Newly verified figures after which the model trains by itself; 0 never.")
+
+
+class CategoryIn(BaseModel):
+    """The category that a campaign shall look at from now on."""
+
+    model_config = example(source="Historia Naturalis van Rudolf II", source_depth=1)
+    source: str = Field(description="The category's name, with or without “Category:”.")
+    source_depth: int = Field(default=0, description="How many levels of subcategories, 0 to 5.")
+
+
+class GrantIn(BaseModel):
+    """A role for a person."""
+
+    model_config = example(name="Specialist Clara", role="specialist", expertise=["Q5113"])
+    name: str = Field(description="The account's name; the person must have signed in once.")
+    role: Role
+    expertise: list[str] = Field(default=[], description="Q-ids of the taxa a specialist knows; empty means all.")
+
+
+class MemberOut(BaseModel):
+    """A person with a role in a campaign."""
+
+    model_config = example(person_id=7, name="Specialist Clara", role="specialist", expertise=["Q5113"])
+    person_id: int
+    name: str
+    role: Role
+    expertise: list[str]
