@@ -136,4 +136,5 @@ def test_a_class_with_one_image_is_learned_and_noted(settings: Settings, databas
     assert done.state is JobState.DONE, done.log
     with database.reading() as session:
         version = queries.versions(session, campaign.id or 0)[0]
-    assert WHITE in str(version.report)
+    assert version.report["rare_classes"] == [WHITE]
+    assert WHITE in {one["qid"] for one in version.report["per_class"]}

@@ -89,6 +89,17 @@ def test_a_wrong_category_is_told_in_words_and_leaves_nothing(
     assert rows_of(database, campaign.id) == []
 
 
+def test_a_file_deleted_between_listing_and_fetching_is_marked_as_gone(
+    pointed: Settings, database: Database, commons: StandInCommons
+) -> None:
+    campaign = category_campaign(database)
+    commons.faults.next("image", "404")
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert (run.state, run.result["images"]) == (JobState.DONE, 8)
+    states = [row.state for row in rows_of(database, campaign.id)]
+    assert sorted(states) == [IllustrationState.GONE, *[IllustrationState.READY] * 8]
+
+
 def test_boxes_of_taxa_become_figures_until_somebody_works_on_them(
     pointed: Settings, database: Database, commons: StandInCommons
 ) -> None:

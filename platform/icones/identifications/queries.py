@@ -49,20 +49,6 @@ def all_with_people(session: Session, figure_id: int) -> Sequence[tuple[Identifi
     return session.exec(question.order_by(col(Identification.created_at), col(Identification.id))).all()
 
 
-def last_of(session: Session, campaign_id: int, person_id: int) -> Identification | None:
-    """Return the last identification of a person in a campaign that still stands."""
-    question = (
-        select(Identification)
-        .join(Figure, col(Figure.id) == Identification.figure_id)
-        .where(
-            Figure.campaign_id == campaign_id,
-            Identification.person_id == person_id,
-            col(Identification.ended_at).is_(None),
-        )
-    )
-    return session.exec(question.order_by(col(Identification.id).desc()).limit(1)).first()
-
-
 def determinations(session: Session, figure_ids: Collection[int]) -> dict[int, Determination]:
     """Return the states of these figures."""
     found: dict[int, Determination] = {}

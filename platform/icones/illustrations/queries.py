@@ -160,8 +160,3 @@ def determined(session: Session, illustration_ids: Collection[int]) -> dict[int,
         for figure, row in session.exec(question.order_by(col(Figure.number))):
             found.setdefault(figure.illustration_id, []).append((figure, row))
     return found
-
-
-def images_in_use(session: Session) -> set[str]:
-    """Return the names of all images that some illustration shows."""
-    return set(session.exec(select(Illustration.image_sha1).where(Illustration.image_sha1 != "").distinct()))

@@ -51,3 +51,10 @@ document.addEventListener("change", (event) => {
   if (event.target.checked) localStorage.removeItem(OFF);
   else localStorage.setItem(OFF, "yes");
 });
+
+// The second click of a double click may come down when the next figure stands there already: it must not name that one.
+document.addEventListener("click", (event) => {
+  if (event.detail < 2 || !event.target.closest?.("#tag button[type=submit], #review button[type=submit]")) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, { capture: true });

@@ -1,22 +1,6 @@
-"""Pure rules about names: how they are folded for search, how close two are, and how they are printed."""
+"""Pure rules about names: how they are folded for search, and how close two are."""
 
 import unicodedata
-
-ITALIC_RANKS = frozenset(
-    {
-        "genus",
-        "subgenus",
-        "section",
-        "series",
-        "species",
-        "subspecies",
-        "variety",
-        "subvariety",
-        "form",
-        "hybrid",
-    }
-)
-"""Ranks whose names are printed in italics: genus and below."""
 
 
 def folded(name: str) -> str:

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from icones.errors import NotFoundError
 from icones.models import Taxon, TaxonName
 from icones.taxa import queries
-from icones.taxa.names import ITALIC_RANKS, closeness, folded
+from icones.taxa.names import closeness, folded
 from wiki_sync import TaxonFacts
 
 
@@ -23,7 +23,6 @@ class TaxonView:
     rank: str
     vernacular: str
     """In the asked language, else in English, else empty."""
-    is_italic: bool
     ids: Mapping[str, str]
     lineage: tuple[str, ...] = ()
     """Q-ids, itself first."""
@@ -130,7 +129,6 @@ def views(session: Session, qids: Collection[str], language: str, fallback: str 
             authorship=row.authorship,
             rank=row.rank,
             vernacular=best.get(qid, (0, ""))[1],
-            is_italic=row.rank in ITALIC_RANKS,
             ids=row.ids,
             lineage=lines.get(qid, (qid,)),
         )
