@@ -31,6 +31,8 @@ FILES = {
     45: "File:Study untouched 10.jpg",
     48: "File:Study untouched 11.jpg",
 }
+OTHER_ITEMS = (5, 42, 90, 243, 515, 726, 4022, 8502, 10884, 11442, 39908, 144786, 13217555)
+OTHER_ITEM_PAGES = (*range(6, 12), *range(27, 34))
 ADMIN_RIGHTS = (
     *("noratelimit", "move", "move-subpages", "move-rootuserpages", "move-categorypages", "autopatrol", "upload"),
     *("reupload", "reupload-shared", "unwatchedpages", "autoconfirmed", "editsemiprotected", "ipblock-exempt"),
@@ -56,12 +58,16 @@ def study_world(skip: frozenset[int] = frozenset()) -> World:
     world.put_person(Person("Tester", "4", registered="20261121012231", editcount=24))
     groups = ("bureaucrat", "interface-admin", "sysop", "*", "user", "autoconfirmed")
     world.put_person(Person("Admin", "1", groups=groups, rights=ADMIN_RIGHTS))
+    world.put_person(Person("TestBot", "5", groups=("bot", "*", "user", "autoconfirmed")))
     world.next_revid = 5
     world.set_clock("2026-11-21T01:22:36Z")
     world.add_entity("P180", {"en": "depicts"}, {"en": "property: depicts"}, "wikibase-item", page_id=5)
     world.add_entity("Q146", {"en": "house cat"}, {"en": "domesticated feline"}, page_id=22)
     world.add_entity("Q144", {"en": "dog"}, {"en": "domestic animal"}, page_id=23)
     world.add_entity("Q3947", {"en": "house"}, {"en": "building for habitation"}, page_id=26)
+    for page_id, number in zip(OTHER_ITEM_PAGES, OTHER_ITEMS, strict=True):
+        world.add_entity(f"Q{number}", {"en": f"item {number}"}, page_id=page_id)
+    world.rules.holds_all_items = True
     for page_id, title in FILES.items():
         if page_id not in skip:
             world.next_revid = page_id

@@ -1,12 +1,13 @@
 """A stand-in Commons for tests: a real HTTP server on loopback that answers as the recorded wiki does.
 
-It reads well (Action API, images, SPARQL, OAuth 2); it does not write yet. It knows no code of the project, so
-that both sides of a test are independent. `python -m tests.support.standin` serves the test world by hand.
+It reads and writes (Action API, images, SPARQL, OAuth 2, bot passwords). It knows no code of the project, so that
+both sides of a test are independent. `python -m tests.support.standin` serves the test world by hand.
 """
 
 from __future__ import annotations
 
-from tests.support.standin.calls import Call, CallLog, Faults
+from tests.support.standin.calls import Call, CallLog, Faults, is_write
+from tests.support.standin.rules import Block
 from tests.support.standin.server import StandInCommons
 from tests.support.standin.statements import Statement, depicts, in_collection, inventory_number
 from tests.support.standin.taxa import Taxon, TaxonStore
@@ -14,6 +15,7 @@ from tests.support.standin.world import World
 from tests.support.standin.worlds import plates_world
 
 __all__ = [
+    "Block",
     "Call",
     "CallLog",
     "Faults",
@@ -25,5 +27,6 @@ __all__ = [
     "depicts",
     "in_collection",
     "inventory_number",
+    "is_write",
     "plates_world",
 ]

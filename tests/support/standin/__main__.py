@@ -21,8 +21,11 @@ def main() -> int:
     if data is None:
         print("No test plates: set ICONES_TEST_DATA to the folder that holds plates/ and photos/.", file=sys.stderr)
         return 1
-    with StandInCommons(plates_world(data, options.per_class), options.port) as standin:
+    world = plates_world(data, options.per_class)
+    world.add_bot_password("IconesBot", "icones", "secret")
+    with StandInCommons(world, options.port) as standin:
         print(f"API    {standin.api_url}\nSPARQL {standin.sparql_url}\nOAuth  {standin.rest_url}/oauth2/authorize")
+        print("Bot    IconesBot@icones, password secret")
         print(f"Begin  {standin.base_url}/wiki/Category:{ROOT.replace(' ', '_')}   (Ctrl-C ends it)", flush=True)
         try:
             threading.Event().wait()

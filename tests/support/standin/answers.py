@@ -5,11 +5,13 @@ Answers are built once, in the form of formatversion=2; `to_version_1` turns the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.support.standin.world import Person, World
+if TYPE_CHECKING:
+    from tests.support.standin.sessions import Session, Sessions
+    from tests.support.standin.world import Person, World
 
 Json = dict[str, Any]
 MAX_VALUES = 50
@@ -22,7 +24,11 @@ DOCREF = (
 
 @dataclass
 class ApiRequest:
-    """One call of api.php: parameters, who asks (None: nobody signed in), and what was found odd about it."""
+    """One call of api.php: parameters, who asks (None: nobody signed in), and what was found odd about it.
+
+    `in_query` are the parameters that came with the address; `upload` are the bytes of a file sent along; `tags` are
+    put on every edit of this client; `session` is what its cookies stand for, and may be replaced by a new one.
+    """
 
     params: Mapping[str, str]
     world: World
@@ -30,7 +36,14 @@ class ApiRequest:
     person: Person | None = None
     chunk: int | None = None
     lag: float | None = None
+    posted: bool = False
+    in_query: frozenset[str] = frozenset()
+    upload: bytes | None = None
+    tags: tuple[str, ...] = ()
+    session: Session | None = None
+    sessions: Sessions | None = None
     warnings: dict[str, list[str]] = field(default_factory=dict)
+    warned: dict[str, list[Message]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     following: dict[str, Json] = field(default_factory=dict)
 
@@ -102,9 +115,37 @@ class ApiRequest:
         """Add a warning to the answer."""
         self.warnings.setdefault(module, []).append(sentence)
 
+    def warn_by_name(self, module: str, message: Message) -> None:
+        """Add a warning that has a name, as Wikibase gives them."""
+        self.warned.setdefault(module, []).append(message)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A named message: its HTML, its parameters, and its code and plain text in the newer error formats."""
+
+    name: str
+    html: str
+    parameters: tuple[Any, ...] = ()
+    code: str | None = None
+    text: str | None = None
+
+    def to_json(self) -> Json:
+        """The message as `messages` lists it."""
+        return {"name": self.name, "parameters": list(self.parameters), "html": self.html}
+
+    @property
+    def entry(self) -> Json:
+        """The message as an entry of `errors`."""
+        return {"code": self.code or self.name, "text": self.text or self.html.replace("\n", " ")}
+
 
 class ApiFailure(Exception):  # noqa: N818 - MediaWiki answers it, nothing of ours went wrong
-    """An API error: code, info and what goes beside them. `headers` go with the answer, status is 200."""
+    """An API error: code, info and what goes beside them. `headers` go with the answer, status is 200.
+
+    `messages` are Wikibase's causes, `entries` what the newer error formats add behind them. A crash is an exception
+    that the wiki did not catch. `module` is who says it; None leaves it to the module that was running.
+    """
 
     def __init__(
         self,
@@ -113,6 +154,11 @@ class ApiFailure(Exception):  # noqa: N818 - MediaWiki answers it, nothing of ou
         extra: Json | None = None,
         headers: Mapping[str, str] | None = None,
         status: int = 200,
+        *,
+        messages: Sequence[Message] = (),
+        entries: Sequence[Json] = (),
+        is_crash: bool = False,
+        module: str | None = None,
     ) -> None:
         super().__init__(f"{code}: {info}")
         self.code = code
@@ -120,17 +166,28 @@ class ApiFailure(Exception):  # noqa: N818 - MediaWiki answers it, nothing of ou
         self.extra = extra or {}
         self.headers = dict(headers or {})
         self.status = status
+        self.messages = tuple(messages)
+        self.entries = tuple(entries)
+        self.is_crash = is_crash
+        self.module = module
+
+    @property
+    def codes(self) -> list[str]:
+        """All codes, as the header `MediaWiki-API-Error` lists them."""
+        return list(dict.fromkeys([self.code, *(one.code or one.name for one in self.messages)]))
 
     def body(self, base_url: str, errorformat: str) -> Json:
         """The error as JSON: one `error` in the old form, or a list `errors` in the newer ones."""
-        docref = DOCREF.format(api=f"{base_url}/w/api.php")
+        docref: Json = {} if self.is_crash else {"docref": DOCREF.format(api=f"{base_url}/w/api.php")}
+        named: Json = {"messages": [one.to_json() for one in self.messages]} if self.messages else {}
         if errorformat == "bc":
-            return {"error": {"code": self.code, "info": self.info, **self.extra, "docref": docref}}
-        entry: Json = {"code": self.code, "text": self.info}
-        data = {key: value for key, value in self.extra.items() if key != "messages"}
-        if data:
-            entry["data"] = data
-        return {"errors": [{**entry, "module": "main"}], "docref": docref}
+            return {"error": {"code": self.code, "info": self.info, **self.extra, **named, **docref}}
+        whole: Json = {"code": self.code, "text": self.info}
+        if self.extra or named:
+            whole["data"] = {**self.extra, **named}
+        parts = [one.entry for one in self.messages] if len(self.messages) > 1 else []
+        module: Json = {} if self.is_crash else {"module": self.module or "main"}
+        return {"errors": [{**entry, **module} for entry in (*parts, whole, *self.entries)], **docref}
 
 
 def maxlag_failure(lag: float, allowed: int) -> ApiFailure:
@@ -140,30 +197,36 @@ def maxlag_failure(lag: float, allowed: int) -> ApiFailure:
         f"Waiting for a database server: {lag:g} seconds lagged.",
         {"host": "10.64.0.99", "lag": lag, "type": "db"},
         {"Retry-After": str(max(allowed, 5)), "X-Database-Lag": str(int(lag))},
+        module="main",
     )
 
 
-def readonly_failure() -> ApiFailure:
+def readonly_failure(reason: str = "Maintenance") -> ApiFailure:
     """The error of a wiki that is locked for writing."""
-    return ApiFailure("readonly", "The wiki is currently in read-only mode.", {"readonlyreason": "Maintenance"})
+    info = "The wiki is currently in read-only mode."
+    return ApiFailure("readonly", info, {"readonlyreason": reason}, module="main")
 
 
 def with_warnings(answer: Json, request: ApiRequest) -> Json:
     """The answer with its warnings in front, grouped by module."""
-    if not request.warnings:
-        return answer
-    grouped = {module: {"warnings": "\n".join(lines)} for module, lines in request.warnings.items()}
-    return {"warnings": grouped, **answer}
+    grouped: dict[str, Json] = {module: {"warnings": "\n".join(lines)} for module, lines in request.warnings.items()}
+    for module, messages in request.warned.items():
+        listed = [{**one.to_json(), "type": "warning"} for one in messages]
+        grouped.setdefault(module, {})["messages"] = listed
+    return {"warnings": grouped, **answer} if grouped else answer
 
 
 def to_version_1(answer: Json) -> Json:
     """The same answer in formatversion=1: true is "", false is absent, pages are a map, texts are under `*`."""
     old: Json = _flatten(answer)
-    for key in ("error",):
-        if "docref" in old.get(key, {}):
-            old[key]["*"] = old[key].pop("docref")
-    for group in old.get("warnings", {}).values():
-        group["*"] = group.pop("warnings")
+    error = old.get("error", {})
+    if "docref" in error:
+        error["*"] = error.pop("docref")
+    for group in (error, *old.get("warnings", {}).values()):
+        for message in group.get("messages", ()):
+            message["html"] = {"*": message["html"]}
+        if "warnings" in group:
+            group["*"] = group.pop("warnings")
     query = old.get("query", {})
     if "pages" in query:
         query["pages"] = _page_map(query["pages"])

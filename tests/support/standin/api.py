@@ -1,7 +1,7 @@
 """`/w/api.php`: from parameters to an answer with status and headers.
 
-The order of checks is MediaWiki's: sign-in, assertions, lag, then the action. Reading only; a writing action is
-added by putting its function into `ACTIONS` and its parameters into `api_modules`.
+The order of checks is MediaWiki's: sign-in, assertions, parameters, token, read-only, lag, then the action. Each
+request has the whole world to itself while it is answered.
 """
 
 from __future__ import annotations
@@ -11,10 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.standin.answers import ApiFailure, ApiRequest, maxlag_failure, to_version_1, with_warnings
+from tests.support.standin.answers import (
+    ApiFailure,
+    ApiRequest,
+    maxlag_failure,
+    readonly_failure,
+    to_version_1,
+    with_warnings,
+)
 from tests.support.standin.api_entities import get_claims, get_entities, search_entities
-from tests.support.standin.api_modules import parameter_names, paraminfo
+from tests.support.standin.api_modules import WRITES, parameter_names, paraminfo, required
 from tests.support.standin.api_query import query
+from tests.support.standin.api_writes import WRITES as ENTITY_WRITES
+from tests.support.standin.api_writes_pages import WRITES as PAGE_WRITES
+from tests.support.standin.sessions import cookie_header, csrf_token, login, logout
 
 Json = dict[str, Any]
 
@@ -39,12 +49,18 @@ ACTIONS: dict[str, Callable[[ApiRequest], Json]] = {
     "wbgetentities": get_entities,
     "wbgetclaims": get_claims,
     "wbsearchentities": search_entities,
+    "login": login,
+    "logout": logout,
+    **ENTITY_WRITES,
+    **PAGE_WRITES,
 }
 
 
 def answer_api(request: ApiRequest, refusal: ApiFailure | None = None) -> Answer:
     """Answer one call. `refusal` is an error decided before the action (bad token, an ordered fault)."""
     failure = refusal
+    if failure is not None:
+        failure.module = failure.module or request.params.get("action")
     body: Json = {}
     if failure is None:
         try:
@@ -57,25 +73,49 @@ def answer_api(request: ApiRequest, refusal: ApiFailure | None = None) -> Answer
     status = 200
     if failure is not None:
         body = failure.body(request.base_url, request.params.get("errorformat", "bc"))
-        headers |= {"MediaWiki-API-Error": failure.code, **failure.headers}
+        headers |= {"MediaWiki-API-Error": ", ".join(failure.codes), **failure.headers}
         status = failure.status
     if request.params.get("formatversion", "1") == "1":
         body = to_version_1(body)
+    headers |= cookie_header(request.session)
     return Answer(json.dumps(body, ensure_ascii=False).encode(), status, headers=headers)
 
 
 def _act(request: ApiRequest) -> Json:
     _check_assertions(request)
-    _check_lag(request)
     if request.params.get("format", "json") != "json":
         raise ApiFailure("standin-unsupported", "the stand-in answers format=json only")
     name = request.text("action") or "help"
     action = ACTIONS.get(name)
     if action is None:
         raise ApiFailure("badvalue", f'Unrecognized value for parameter "action": {name}.')
-    answer = action(request)
+    try:
+        if name in WRITES:
+            _check_write(request, name)
+        _check_lag(request)
+        answer = action(request)
+    except ApiFailure as failure:
+        failure.module = failure.module or name
+        raise
+    if request.flag("curtimestamp"):
+        answer = {"curtimestamp": request.world.now, **answer}
     _warn_of_unknown(request)
     return with_warnings(answer, request)
+
+
+def _check_write(request: ApiRequest, name: str) -> None:
+    """Parameters, token, and whether the wiki takes any edits at all."""
+    for needed in required(name):
+        request.need(needed)
+    if "token" in request.in_query:
+        info = "The following parameter was found in the query string, but must be in the POST body: token."
+        raise ApiFailure("mustpostparams", info)
+    if request.params["token"] != csrf_token(request):
+        raise ApiFailure("badtoken", "Invalid CSRF token.")
+    if not request.posted:
+        raise ApiFailure("mustbeposted", f'The "{name}" module requires a POST request.')
+    if request.world.rules.readonly_reason is not None and name != "logout":
+        raise readonly_failure(request.world.rules.readonly_reason)
 
 
 def _check_assertions(request: ApiRequest) -> None:
@@ -85,7 +125,7 @@ def _check_assertions(request: ApiRequest) -> None:
         raise ApiFailure("assertuserfailed", info)
     if wanted == "anon" and request.person is not None:
         raise ApiFailure("assertanonfailed", "You are logged in, so the action could not be completed.")
-    if wanted == "bot":
+    if wanted == "bot" and not (request.person is not None and request.person.is_bot):
         info = 'You do not have the "bot" right, so the action could not be completed.'
         raise ApiFailure("assertbotfailed", info)
     if name is not None and (request.person is None or request.person.username != name):

@@ -7,13 +7,18 @@ changes between two calls neither repeat nor skip what was there all the time.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from tests.support.standin.answers import MAX_VALUES, ApiFailure, ApiRequest
 from tests.support.standin.world import NS_CATEGORY, NS_FILE, PREFIXES, Page, category_title, normal_title
 
 Json = dict[str, Any]
+KINDS = {NS_CATEGORY: "subcat", NS_FILE: "file"}
+KIND_ORDER = {"page": 0, "subcat": 1, "file": 2}
+Row = tuple[Page, str]
 BAD_CONTINUE = "Invalid continue param. You should pass the original value returned by the previous query."
 
 
@@ -31,7 +36,7 @@ def namespace_of(title: str) -> int:
     return PREFIXES.get(title.partition(":")[0], 0) if ":" in title else 0
 
 
-def _category_members(request: ApiRequest, prefix: str) -> tuple[list[tuple[Page, str]], Json]:
+def _category_members(request: ApiRequest, prefix: str) -> tuple[list[Row], Json]:
     """(members with their time of joining, continuation) for the list (`cm`) or the generator (`gcm`)."""
     title = _category_asked(request, prefix)
     kinds = request.choice("categorymembers", f"{prefix}type", ("page", "subcat", "file"), "page|subcat|file")
@@ -40,21 +45,19 @@ def _category_members(request: ApiRequest, prefix: str) -> tuple[list[tuple[Page
     descending = request.text(f"{prefix}dir") in ("desc", "descending", "older")
     since, until = request.text(f"{prefix}start"), request.text(f"{prefix}end")
     spaces = {int(part) for part in request.values(f"{prefix}namespace")}
-    rows = [
-        (page, page.categories[title])
-        for page in request.world.members(title)
-        if kind_of(page) in kinds and (not spaces or page.ns in spaces)
-    ]
+    members = request.world.members(title)
     if by_time:
-        rows = [row for row in rows if _between(row[1], since, until, descending)]
-        rows.sort(key=lambda row: (row[1], row[0].page_id))
+        joined = [page for page in members if _between(page.categories[title], since, until, descending)]
+        members = sorted(joined, key=lambda page: (page.categories[title], page.page_id))
     if descending:
-        rows.reverse()
-    begin = _position(request, prefix, [_cursor(page, joined, by_time) for page, joined in rows])
-    following: Json = {}
-    if begin + limit < len(rows):
-        following = {f"{prefix}continue": _cursor(*rows[begin + limit], by_time)}
-    return rows[begin : begin + limit], following
+        members.reverse()
+    begin = _position(request, prefix, title, members, by_time, descending)
+    wanted = (
+        page for page in islice(members, begin, None) if kind_of(page) in kinds and (not spaces or page.ns in spaces)
+    )
+    rows = [(page, page.categories[title]) for page in islice(wanted, limit + 1)]
+    following = {f"{prefix}continue": _cursor(*rows[limit], by_time)} if len(rows) > limit else {}
+    return rows[:limit], following
 
 
 def _between(joined: str, since: str | None, until: str | None, descending: bool) -> bool:
@@ -79,7 +82,7 @@ def _category_asked(request: ApiRequest, prefix: str) -> str:
 
 def kind_of(page: Page) -> str:
     """`page`, `subcat` or `file`, the kinds of category members."""
-    return {NS_CATEGORY: "subcat", NS_FILE: "file"}.get(page.ns, "page")
+    return KINDS.get(page.ns, "page")
 
 
 def _cursor(page: Page, joined: str, by_time: bool) -> str:
@@ -88,20 +91,34 @@ def _cursor(page: Page, joined: str, by_time: bool) -> str:
     return f"{kind_of(page)}|{page.sort_key.encode().hex()}|{page.page_id}"
 
 
-def _position(request: ApiRequest, prefix: str, cursors: list[str]) -> int:
+def _position(
+    request: ApiRequest, prefix: str, title: str, members: list[Page], by_time: bool, descending: bool
+) -> int:
     """Where to go on; if that very member has left meanwhile, at the next one, as a database would."""
     echoed = request.text(f"{prefix}continue")
     if echoed is None:
         return 0
-    if echoed.count("|") not in (1, 2):
-        raise ApiFailure("badcontinue", BAD_CONTINUE)
-    order = {"page": "0", "subcat": "1", "file": "2"}
+    target = _place_of_cursor(echoed, by_time)
 
-    def rank(cursor: str) -> tuple[str, ...]:
-        first, *rest = cursor.split("|")
-        return (order.get(first, first), *rest)
+    def place(page: Page) -> tuple[int | str, ...]:
+        if by_time:
+            return (re.sub("[^0-9]", "", page.categories[title]), page.page_id)
+        return (KIND_ORDER[kind_of(page)], page.sort_key, page.page_id)
 
-    return next((i for i, cursor in enumerate(cursors) if rank(cursor) >= rank(echoed)), len(cursors))
+    if descending:
+        return next((i for i, page in enumerate(members) if place(page) <= target), len(members))
+    return bisect_left(members, target, key=place)
+
+
+def _place_of_cursor(cursor: str, by_time: bool) -> tuple[int | str, ...]:
+    try:
+        if by_time:
+            joined, number = cursor.split("|")
+            return (joined, int(number))
+        kind, key, number = cursor.split("|")
+        return (KIND_ORDER[kind], bytes.fromhex(key).decode(), int(number))
+    except (ValueError, KeyError) as error:
+        raise ApiFailure("badcontinue", BAD_CONTINUE) from error
 
 
 def list_category_members(request: ApiRequest, left: Continuation) -> Json:

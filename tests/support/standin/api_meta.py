@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
 from tests.support.standin.answers import ApiFailure, ApiRequest
-from tests.support.standin.world import Person
+from tests.support.standin.hindrances import block_info
+from tests.support.standin.sessions import csrf_token, login_token
 
 Json = dict[str, Any]
 SITEINFO = (
@@ -245,8 +245,9 @@ def userinfo(request: ApiRequest) -> Json:
     parts = request.choice("userinfo", "uiprop", allowed, "")
     person = request.person
     body: Json = {"id": int(person.sub), "name": person.username} if person else _ANONYMOUS.copy()
-    if "blockinfo" in parts and person and person.blocked:
-        body |= _blockinfo(person)
+    block = request.world.block_of(person.username) if person else None
+    if "blockinfo" in parts and block:
+        body |= block_info(block)
     if "groups" in parts:
         body["groups"] = list(person.groups) if person else ["*"]
     if "rights" in parts:
@@ -263,36 +264,7 @@ def userinfo(request: ApiRequest) -> Json:
 _ANONYMOUS = {"id": 0, "name": "127.0.0.1", "anon": True}
 
 
-def _blockinfo(person: Person) -> Json:
-    return {
-        "blockid": 2,
-        "blockedby": "Admin",
-        "blockedbyid": 1,
-        "blockreason": "study",
-        "blockedtimestamp": "2025-11-10T00:00:00Z",
-        "blockexpiry": "2035-11-10T00:00:00Z",
-        "blockpartial": False,
-        "blocknocreate": False,
-        "blockanononly": False,
-        "blockemail": False,
-        "blockowntalk": True,
-        "blockedtimestampformatted": "00:00, 10 November 2025",
-        "blockexpiryformatted": "00:00, 10 November 2035",
-        "blockexpiryrelative": "00:00, 10 November 2035",
-    }
-
-
-def csrf_token(person: Person | None) -> str:
-    """The token that edits of this person must carry; `+\\` means that nobody is signed in."""
-    if person is None:
-        return "+\\"
-    return hashlib.sha1(f"csrf {person.sub}".encode()).hexdigest() + "+\\"
-
-
 def tokens(request: ApiRequest) -> Json:
     """`meta=tokens`: csrf by default, login on wish."""
     kinds = request.choice("tokens", "type", ("csrf", "login", "patrol", "rollback", "watch"), "csrf")
-    return {
-        f"{kind}token": hashlib.sha1(b"login").hexdigest() + "+\\" if kind == "login" else csrf_token(request.person)
-        for kind in kinds
-    }
+    return {f"{kind}token": login_token(request) if kind == "login" else csrf_token(request) for kind in kinds}

@@ -21,10 +21,37 @@ ACTIONS = {
     "wbgetentities": "ids* sites* titles* redirects props* languages* languagefallback? normalize? sitefilter*",
     "wbgetclaims": "entity claim property rank props",
     "wbsearchentities": "search! language! strictlanguage? type limit# continue props* profile",
+    "login": "lgname lgpassword lgdomain lgtoken",
 }
+# What changes something: only by POST, and all but login with a token.
+WRITES = {
+    "wbsetclaim": "claim! index ignoreduplicatemainsnak? summary tags* baserevid bot?",
+    "wbcreateclaim": "entity! property! snaktype! value summary tags* baserevid bot?",
+    "wbremoveclaims": "claim*! summary tags* baserevid bot?",
+    "wbsetqualifier": "claim! property value snaktype snakhash summary tags* baserevid bot?",
+    "wbsetlabel": "id new site title language! value summary tags* baserevid bot?",
+    "wbeditentity": "id new site title data! clear? summary tags* baserevid bot?",
+    "edit": "title pageid section sectiontitle text summary tags* minor? notminor? bot? baserevid basetimestamp "
+    "starttimestamp recreate? createonly? nocreate? watchlist watchlistexpiry md5 prependtext appendtext undo "
+    "undoafter redirect? contentformat contentmodel",
+    "delete": "title pageid reason tags* watchlist watchlistexpiry oldimage",
+    "undelete": "title! reason tags* timestamps* fileids* watchlist watchlistexpiry",
+    "move": "from fromid to! reason movetalk? movesubpages? noredirect? watchlist watchlistexpiry ignorewarnings? "
+    "tags*",
+    "upload": "filename comment tags* text watchlist watchlistexpiry ignorewarnings? file url filekey filesize offset "
+    "chunk async? checkstatus?",
+    "logout": "",
+}
+ACTIONS |= {name: f"{spec} token!" for name, spec in WRITES.items()}
 QUERY_MODULES = {
     ("list", "categorymembers"): "cm: title pageid prop* namespace* type* continue limit# sort dir start end",
     ("list", "search"): "sr: search! namespace* limit# offset qiprofile what info* prop* interwiki? sort",
+    ("list", "recentchanges"): "rc: start end dir namespace* user excludeuser tag prop* show* limit# type* toponly? "
+    "title continue generaterevisions? slot",
+    ("list", "logevents"): "le: prop* type action start end dir user title namespace* prefix tag limit# continue",
+    ("list", "usercontribs"): "uc: limit# start end continue user* userids* namespace* prop* show* tag dir toponly?",
+    ("list", "allimages"): "ai: sort dir from to continue start end prop* prefix minsize maxsize user filterbots "
+    "limit# mime*",
     ("prop", "imageinfo"): "ii: prop* limit# start end urlwidth urlheight metadataversion extmetadatalanguage "
     "extmetadatamultilang? extmetadatafilter* urlparam badfilecontexttitle continue localonly?",
     ("prop", "info"): "in: prop* testactions* linkcontext continue",
@@ -56,6 +83,11 @@ def _names(spec: str) -> list[str]:
     return [word.rstrip("*!#?") for word in spec.split()]
 
 
+def required(action: str) -> list[str]:
+    """The parameters without which a writing action is refused, in the order in which they are asked for."""
+    return [word.rstrip("*!") for word in ACTIONS[action].split() if word.endswith("!")]
+
+
 def paraminfo(paths: list[str]) -> list[Json]:
     """Descriptions of modules by path (`main`, `query`, `query+info`); a path that is not known says missing."""
     return [_describe(path) for path in paths]
@@ -66,7 +98,9 @@ def _describe(path: str) -> Json:
     if path == "main":
         return _module("main", "main", "", MAIN)
     if path in ACTIONS:
-        return _module(name, path, "", ACTIONS[path], group="action")
+        described = _module(name, path, "", ACTIONS[path], group="action")
+        posted: Json = {"mustbeposted": True} if path in WRITES or path == "login" else {}
+        return described | posted | ({"writerights": True} if path in WRITES and path != "logout" else {})
     for (group, module), spec in QUERY_MODULES.items():
         if path == f"query+{module}":
             prefix, names = spec.split(":")
@@ -92,7 +126,9 @@ def _module(name: str, path: str, prefix: str, spec: str, group: str = "") -> Js
 def _parameter(path: str, word: str, index: int) -> Json:
     name, mark = word.rstrip("*!#?"), word[-1]
     described: Json = {"index": index, "name": name, "type": _type(path, name, mark)}
-    if mark == "*":
+    if name == "token":
+        described |= {"tokentype": "csrf", "sensitive": True}
+    if "*" in word:
         described |= {"multi": True, "limit": 50, "lowlimit": 50, "highlimit": 500}
     if mark == "!":
         described["required"] = True

@@ -166,15 +166,25 @@ def info(request: ApiRequest, page: Page) -> Json:
     if len(page.revisions) == 1:
         body["new"] = True
     if "protection" in parts:
-        body |= {"protection": [], "restrictiontypes": ["edit", "move", *(["upload"] if page.ns == NS_FILE else [])]}
+        rule = request.world.rules.protections.get(page.page_id)
+        body["protection"] = [{"type": "edit", "level": rule.level, "expiry": rule.until}] if rule else []
+        body["restrictiontypes"] = ["edit", "move", *(["upload"] if page.ns == NS_FILE else [])]
     if "url" in parts:
         address = f"{request.base_url}/wiki/{quote(page.title.replace(' ', '_'))}"
         edit = f"{request.base_url}/w/index.php?title={quote(page.title.replace(' ', '_'))}&action=edit"
         body |= {"fullurl": address, "editurl": edit, "canonicalurl": address}
     tests = request.values("intestactions")
     if tests:
-        body["actions"] = dict.fromkeys(tests, True)
+        body["actions"] = {test: test != "edit" or may_edit(request, page) for test in tests}
     return body
+
+
+def may_edit(request: ApiRequest, page: Page) -> bool:
+    """Whether neither a block nor a protection keeps the one who asks from editing a page."""
+    rule, person = request.world.rules.protections.get(page.page_id), request.person
+    if person is not None and request.world.block_of(person.username):
+        return False
+    return rule is None or (person is not None and rule.level in person.groups)
 
 
 def revisions(request: ApiRequest, page: Page, alone: bool) -> Json:
@@ -198,6 +208,10 @@ def revisions(request: ApiRequest, page: Page, alone: bool) -> Json:
         )
     limit = request.limit("revisions", "rvlimit", 1 if not _asks_for_history(request) else 10)
     history = _history(request, page)
+    asked = request.values("revids")
+    if asked:  # these revisions and no others, oldest first
+        history = [one for one in page.revisions if str(one.revid) in asked]
+        return {"revisions": [_revision(page, one, parts, slots) for one in history]}
     if alone and _asks_for_history(request) and len(history) > limit:
         following = history[limit]
         moment = re.sub("[^0-9]", "", following.timestamp)
@@ -233,10 +247,10 @@ def _revision(page: Page, revision: Revision, parts: list[str], slots: list[str]
     values: dict[str, Json] = {
         "ids": {"revid": revision.revid, "parentid": revision.parentid},
         "flags": {"minor": False},
-        "user": {"user": revision.user},
+        "user": {"userhidden": True} if "user" in revision.hidden else {"user": revision.user},
         "timestamp": {"timestamp": revision.timestamp},
         "size": {"size": revision.size(page.page_id)},
-        "comment": {"comment": revision.comment},
+        "comment": {"commenthidden": True} if "comment" in revision.hidden else {"comment": revision.comment},
         "tags": {"tags": list(revision.tags)},
     }
     body: Json = {}

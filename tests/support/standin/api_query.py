@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.support.standin import api_meta, api_pages
 from tests.support.standin.answers import ApiFailure, ApiRequest
+from tests.support.standin.api_changes import list_log_events, list_recent_changes
 from tests.support.standin.api_lists import (
     BAD_CONTINUE,
     Continuation,
@@ -23,6 +24,7 @@ from tests.support.standin.api_lists import (
     namespace_of,
 )
 from tests.support.standin.api_modules import GENERATORS, QUERY_MODULES
+from tests.support.standin.api_people_lists import list_all_images, list_user_contributions
 from tests.support.standin.world import NS_CATEGORY, NS_FILE, Page, normal_title
 
 Json = dict[str, Any]
@@ -38,11 +40,12 @@ class PageSet:
     missing: list[Json] = field(default_factory=list)
     normalized: list[Json] = field(default_factory=list)
     redirects: list[Json] = field(default_factory=list)
+    unknown_revisions: Json = field(default_factory=dict)
 
 
 def query(request: ApiRequest) -> Json:
     """The whole answer of `action=query`."""
-    for name in ("revids", "export", "rawcontinue", "exportnowrap"):
+    for name in ("export", "rawcontinue", "exportnowrap"):
         if name in request.params:
             raise ApiFailure("standin-unsupported", f"the stand-in does not answer {name}")
     props, lists, metas = (request.choice("main", group, MODULES[group], "") for group in ("prop", "list", "meta"))
@@ -52,7 +55,13 @@ def query(request: ApiRequest) -> Json:
     pages = None if generator_done else _page_set(request, left)
     if pages is not None:
         result |= {
-            key: value for key, value in (("normalized", pages.normalized), ("redirects", pages.redirects)) if value
+            key: value
+            for key, value in (
+                ("normalized", pages.normalized),
+                ("redirects", pages.redirects),
+                ("badrevids", pages.unknown_revisions),
+            )
+            if value
         }
         if request.flag("indexpageids"):
             result["pageids"] = [str(page.page_id) for page in pages.pages]
@@ -111,11 +120,12 @@ def _framed(request: ApiRequest, result: Json, left: Continuation, props: list[s
 
 
 def _page_set(request: ApiRequest, left: Continuation) -> PageSet | None:
-    given = [name for name in ("titles", "pageids", "generator") if name in request.params]
+    given = [name for name in ("titles", "pageids", "revids", "generator") if name in request.params]
     if not given:
         return None
     if len(given) > 1 and "generator" not in given:
-        raise ApiFailure("invalidparammix", 'The parameters "titles", "pageids" can not be used together.')
+        names = ", ".join(f'"{name}"' for name in given)
+        raise ApiFailure("invalidparammix", f"The parameters {names} can not be used together.")
     found = PageSet()
     if "generator" in given:
         name = request.need("generator")
@@ -127,6 +137,8 @@ def _page_set(request: ApiRequest, left: Continuation) -> PageSet | None:
     elif "titles" in given:
         for title in request.values("titles"):
             _resolve_title(request, title, found)
+    elif "revids" in given:
+        _resolve_revisions(request, found)
     else:
         for raw in request.values("pageids"):
             _resolve_id(request, raw, found)
@@ -166,6 +178,19 @@ def _resolve_id(request: ApiRequest, raw: str, found: PageSet) -> None:
         found.missing.append({"pageid": int(raw), "missing": True})
     else:
         found.pages.append(page)
+
+
+def _resolve_revisions(request: ApiRequest, found: PageSet) -> None:
+    wanted = request.values("revids")
+    for raw in wanted:
+        if not raw.isdigit():
+            raise ApiFailure("badinteger", f'Invalid value "{raw}" for integer parameter "revids".')
+    owners = {revision.revid: page for page in request.world.pages.values() for revision in page.revisions}
+    for number in map(int, wanted):
+        if number in owners:
+            found.pages.append(owners[number])
+        else:
+            found.unknown_revisions[str(number)] = {"revid": number, "missing": True}
 
 
 # ---- what is said about them
@@ -232,6 +257,10 @@ def _about_missing(request: ApiRequest, body: Json, props: list[str]) -> Json:
 _LISTS: dict[str, Callable[[ApiRequest, Continuation], Json]] = {
     "categorymembers": list_category_members,
     "search": list_search,
+    "recentchanges": list_recent_changes,
+    "logevents": list_log_events,
+    "usercontribs": list_user_contributions,
+    "allimages": list_all_images,
 }
 _METAS: dict[str, Callable[[ApiRequest], Json]] = {
     "siteinfo": api_meta.siteinfo,

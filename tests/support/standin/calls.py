@@ -6,11 +6,14 @@ requests it hits; the server turns them into bytes (see `troubles.py`).
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-KINDS = ("api", "sparql", "image", "oauth", "page")
+from tests.support.standin.api_modules import WRITES
+
+KINDS = ("api", "sparql", "commons-sparql", "wcqs", "image", "oauth", "page")
 FAULTS = (
     "maxlag",  # an API error with Retry-After: 5
     "readonly",  # an API error without Retry-After
@@ -22,6 +25,7 @@ FAULTS = (
     "403-banned",
     "timeout",  # nothing comes for `seconds`, then the connection closes
     "slow",  # the right answer, `seconds` late
+    "200-then-timeout",  # 200, half of the right answer, and then what Blazegraph says when its minute is over
     "broken-json",  # 200, and the right answer cut in the middle
     "text-200",  # 200 text/plain with a sentence
     "empty-200",  # 200 with no body
@@ -33,6 +37,16 @@ FAULTS = (
     "enormous-image",  # says 3 GB, and goes on sending
     "404",
     "redirect",  # 302 to `location`
+    "hang",  # another name of timeout; the request is not carried out
+    "applied-then-dropped",  # the request is carried out, then the connection closes without an answer
+    "applied-then-502",
+    "applied-then-hang",  # carried out, then nothing comes for `seconds`
+    "badtoken",  # and the API errors that writes meet
+    "ratelimited",  # the code of MediaWiki's own modules
+    "throttled",  # the same inside `failed-save`
+    "editconflict",
+    "edit-conflict",  # a late one, inside `failed-save`
+    "slot-exists",  # `failed-save`: two first edits of a file's structured data at once
 )
 
 
@@ -81,6 +95,11 @@ class CallLog:
 Condition = Callable[[Mapping[str, str]], bool]
 
 
+def is_write(params: Mapping[str, str]) -> bool:
+    """Whether a call of the API would change pages."""
+    return params.get("action") in WRITES and params.get("action") != "logout"
+
+
 @dataclass
 class Trouble:
     """A fault that waits for requests: how often, for which, and its particulars."""
@@ -95,11 +114,37 @@ class Trouble:
 
 
 @dataclass
+class RandomPlan:
+    """Faults by lot: the nth request that fits meets the same one in every run with the same seed."""
+
+    seed: int
+    kind: str
+    where: Condition | None
+    share: float
+    among: tuple[str, ...]
+    seconds: float
+    retry_after: str
+    asked: int = 0
+
+    def draw(self, kind: str, params: Mapping[str, str]) -> Trouble | None:
+        """The fault of this request, if the lot falls on it."""
+        if kind != self.kind or (self.where is not None and not self.where(params)):
+            return None
+        self.asked += 1
+        lot = random.Random(f"{self.seed} {self.asked}")
+        if lot.random() >= self.share:
+            return None
+        fault = lot.choice(self.among)
+        return Trouble(kind, fault, 1, seconds=self.seconds, retry_after=self.retry_after)
+
+
+@dataclass
 class Faults:
     """Troubles in the order they were ordered; the first that fits a request is used."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _waiting: list[Trouble] = field(default_factory=list)
+    _plan: RandomPlan | None = None
 
     def next(
         self,
@@ -118,6 +163,28 @@ class Faults:
         with self._lock:
             self._waiting.append(Trouble(kind, fault, times, where, seconds, retry_after, location))
 
+    def at_random(
+        self,
+        seed: int,
+        kind: str = "api",
+        where: Condition | None = is_write,
+        *,
+        share: float = 0.2,
+        among: Sequence[str] = ("applied-then-dropped", "applied-then-502", "502-html", "throttled", "maxlag"),
+        seconds: float = 5.0,
+        retry_after: str = "1",
+    ) -> None:
+        """Let a `share` of the requests of `kind` (writes, by default) meet one of the faults `among`, from now on.
+
+        Which ones is decided by `seed` and by the count of such requests. Ordered faults come first. Another call
+        replaces this plan, and `clear` ends it. Raises ValueError on an unknown kind or fault.
+        """
+        unknown = [fault for fault in among if fault not in FAULTS]
+        if kind not in KINDS or unknown or not among or not 0 <= share <= 1:
+            raise ValueError(f"no such plan: {kind}, {unknown or among}, {share}")
+        with self._lock:
+            self._plan = RandomPlan(seed, kind, where, share, tuple(among), seconds, retry_after)
+
     def take(self, kind: str, params: Mapping[str, str]) -> Trouble | None:
         """The trouble for this request, counted down; None if it goes well."""
         with self._lock:
@@ -127,7 +194,7 @@ class Faults:
                     if trouble.times <= 0:
                         self._waiting.remove(trouble)
                     return trouble
-        return None
+            return self._plan.draw(kind, params) if self._plan is not None else None
 
     @property
     def pending(self) -> int:
@@ -139,3 +206,4 @@ class Faults:
         """Let all go well from now on."""
         with self._lock:
             self._waiting.clear()
+            self._plan = None

@@ -34,11 +34,15 @@ GRANTS = ["basic", "highvolume", "editpage", "createeditmovepage", "uploadfile",
 
 @dataclass(frozen=True)
 class Client:
-    """A registered application; `secret=None` is a public one. `redirect_prefix` is what its addresses begin with."""
+    """A registered application; `secret=None` is a public one. `redirect_prefix` is what its addresses begin with.
+
+    Edits through it get the tag `OAuth CID: number`.
+    """
 
     client_id: str
     secret: str | None
     redirect_prefix: str = "http"
+    number: int = 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class OAuthProvider:
     _numbers: itertools.count[int] = field(default_factory=itertools.count, repr=False)
 
     def __post_init__(self) -> None:
-        for client in (Client("icones-test", "icones-secret"), Client("icones-public", None)):
+        for client in (Client("icones-test", "icones-secret"), Client("icones-public", None, number=2)):
             self.clients[client.client_id] = client
 
     # ---- used by the API
@@ -80,8 +84,18 @@ class OAuthProvider:
         person = self._person(authorization.split(" ", 1)[1].strip())
         if person is None:
             info = "The authorization headers in your request are not valid: Invalid access token"
-            raise ApiFailure("mwoauth-invalid-authorization", info)
+            raise ApiFailure("mwoauth-invalid-authorization", info, module="main")
         return person
+
+    def tags_of(self, authorization: str | None) -> tuple[str, ...]:
+        """The change tags of edits that come with this access token."""
+        grant = self._access.get((authorization or "").partition(" ")[2].strip())
+        return () if grant is None else (f"OAuth CID: {self.clients[grant.client_id].number}",)
+
+    def expire_access(self, sub: str) -> None:
+        """Let the access tokens of an account expire; its refresh tokens stay good."""
+        with self._lock:
+            self._access = {key: replace(g, used=g.used or g.sub == sub) for key, g in self._access.items()}
 
     def _person(self, token: str) -> Person | None:
         grant = self._access.get(token)

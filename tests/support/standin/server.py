@@ -16,17 +16,22 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from tests.support.standin import files
-from tests.support.standin.answers import ApiFailure, ApiRequest
-from tests.support.standin.api import Answer, answer_api
+from tests.support.standin.api import Answer
+from tests.support.standin.api_door import Incoming, answer_call
 from tests.support.standin.api_entities import DEFAULT_PROPS, media_json
-from tests.support.standin.calls import Call, CallLog, Faults, Trouble
+from tests.support.standin.calls import Call, CallLog, Faults
 from tests.support.standin.oauth import PREFIX as OAUTH
 from tests.support.standin.oauth import OAuthProvider
-from tests.support.standin.sparql import answer_sparql
-from tests.support.standin.troubles import Plan, api_refusal, plan
+from tests.support.standin.oauth1 import OwnerOnlyConsumers
+from tests.support.standin.ranges import part_of
+from tests.support.standin.sdc_graph import SdcGraph
+from tests.support.standin.sessions import Sessions
+from tests.support.standin.sparql import PREFIX as WCQS
+from tests.support.standin.sparql import SignedInService, answer_sparql
+from tests.support.standin.troubles import NEVER_ANSWERED, Plan, api_refusal, plan
 from tests.support.standin.world import Page, World, normal_title
 
 HTML = "text/html; charset=utf-8"
@@ -57,6 +62,10 @@ class StandInCommons:
         self.calls = CallLog()
         self.faults = Faults()
         self.oauth = OAuthProvider(world)
+        self.consumers = OwnerOnlyConsumers(world)
+        self.sessions = Sessions(world)
+        self.sdc = SdcGraph(world)
+        self.wcqs = SignedInService(self.sdc)
         self.chunk = chunk
         self.lag: float | None = None
         self.errors: list[str] = []
@@ -91,8 +100,18 @@ class StandInCommons:
 
     @property
     def sparql_url(self) -> str:
-        """Where SPARQL queries go."""
+        """Where SPARQL queries about taxa go."""
         return f"{self.base_url}/sparql"
+
+    @property
+    def commons_sparql_url(self) -> str:
+        """Where SPARQL queries about files go; open to all."""
+        return f"{self.base_url}/commons/sparql"
+
+    @property
+    def wcqs_url(self) -> str:
+        """Where the same queries go with a sign-in; `wcqs.cookie` is the `wcqsOauth` cookie that it accepts."""
+        return f"{self.base_url}{WCQS}sparql"
 
     def sign_in_as(self, username: str) -> None:
         """Whom the consent page offers first from now on. Raises KeyError if nobody is called so."""
@@ -167,31 +186,40 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         path = split.path
         kind = kind_of_path(path)
-        params = dict(parse_qsl(split.query, keep_blank_values=True)) | self._form(posted)
+        form, upload = self._form(posted)
+        params = dict(parse_qsl(split.query, keep_blank_values=True)) | form
         headers = {name.lower(): value for name, value in self.headers.items()}
         trouble = standin.faults.take(kind, params)
         fault = trouble.fault if trouble else None
         standin.calls.add(Call(kind, self.command, path, params, headers, fault))
         agent = headers.get("user-agent", "").strip()
         if not agent or GENERIC_AGENT.fullmatch(agent):
-            self._send(Answer(BLOCKED, 403, HTML if kind != "sparql" else TEXT))
+            self._send(Answer(BLOCKED, 403, TEXT if kind in ("sparql", "commons-sparql", "wcqs") else HTML))
+            return
+        if fault in NEVER_ANSWERED:
+            self._carry_out(plan(trouble, Answer(b"")) if trouble else Plan(None))
             return
         try:
-            right = _route(standin, kind, self.command, path, params, headers, trouble)
+            if kind == "api":
+                incoming = Incoming(self.command, split, params, headers, upload)
+                right = answer_call(standin, incoming, api_refusal(trouble))
+            else:
+                right = _route(standin, kind, self.command, split, params, headers)
         except Exception:  # a fault of the stand-in itself: answer, keep it, and let the test fail at the end
             standin.errors.append(f"{self.command} {self.path}\n{traceback.format_exc()}")
             right = Answer(standin.errors[-1].encode(), 500, TEXT)
         self._carry_out(plan(trouble, right) if trouble else Plan(right))
 
-    def _form(self, posted: bytes) -> dict[str, str]:
+    def _form(self, posted: bytes) -> tuple[dict[str, str], bytes | None]:
+        """The fields of a posted form, and the file that came with them."""
         kind = (self.headers.get("Content-Type") or "").split(";")[0].strip()
         if kind == "application/x-www-form-urlencoded":
-            return dict(parse_qsl(posted.decode(), keep_blank_values=True))
+            return dict(parse_qsl(posted.decode(), keep_blank_values=True)), None
         if kind == "application/sparql-query":
-            return {"query": posted.decode()}
+            return {"query": posted.decode()}, None
         if kind == "multipart/form-data":
             return _multipart(posted, self.headers["Content-Type"])
-        return {}
+        return {}, None
 
     def _carry_out(self, todo: Plan) -> None:
         if todo.wait_s:
@@ -235,25 +263,31 @@ class _Handler(BaseHTTPRequestHandler):
             sent += len(answer.body)
 
 
-def _multipart(posted: bytes, content_type: str) -> dict[str, str]:
+def _multipart(posted: bytes, content_type: str) -> tuple[dict[str, str], bytes | None]:
     from email import message_from_bytes
 
     message = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + posted)
     found: dict[str, str] = {}
+    upload = None
     for part in message.walk():
         name = part.get_param("name", header="content-disposition")
         payload = part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(payload, bytes):
-            found[name] = payload.decode()
-    return found
+            if part.get_filename() is not None:
+                upload = payload
+            else:
+                found[name] = payload.decode()
+    return found, upload
 
 
 def kind_of_path(path: str) -> str:
     """Which kind of call a path is, as the log counts them."""
     if path == "/w/api.php":
         return "api"
-    if path == "/sparql":
-        return "sparql"
+    if path in ("/sparql", "/commons/sparql"):
+        return "sparql" if path == "/sparql" else "commons-sparql"
+    if path.startswith(WCQS):
+        return "wcqs"
     if path.startswith(OAUTH):
         return "oauth"
     return "image" if path.startswith("/w/images/") else "page"
@@ -263,25 +297,21 @@ def _route(
     standin: StandInCommons,
     kind: str,
     method: str,
-    path: str,
+    address: SplitResult,
     params: dict[str, str],
     headers: dict[str, str],
-    trouble: Trouble | None,
 ) -> Answer:
-    if kind == "api":
-        request = ApiRequest(params, standin.world, standin.base_url, chunk=standin.chunk, lag=standin.lag)
-        refusal = api_refusal(trouble)
-        try:
-            request.person = standin.oauth.person_of(headers.get("authorization"))
-        except ApiFailure as failure:
-            refusal = failure
-        return answer_api(request, refusal)
+    path = address.path
     if kind == "sparql":
         return answer_sparql(standin.world.taxa, params.get("query"))
+    if kind == "commons-sparql":
+        return answer_sparql(standin.sdc, params.get("query"))
+    if kind == "wcqs":
+        return standin.wcqs.answer(method, path, params, headers.get("cookie"), address.query)
     if kind == "oauth":
         return standin.oauth.answer(method, path, params, headers)
     if kind == "image":
-        return _image(standin.world, path)
+        return part_of(_image(standin.world, path), headers)
     return _wiki_page(standin, path, params)
 
 

@@ -33,7 +33,7 @@ class Snak:
         return {
             "snaktype": self.snaktype,
             "property": self.property,
-            "hash": _digest(body),
+            "hash": digest(body),
             **({"datavalue": body["datavalue"]} if "datavalue" in body else {}),
         }
 
@@ -61,7 +61,8 @@ class Statement:
         return body
 
 
-def _digest(body: Json) -> str:
+def digest(body: Json) -> str:
+    """A stable hash of a snak or reference."""
     return hashlib.sha1(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 

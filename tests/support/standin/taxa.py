@@ -1,7 +1,8 @@
 """Taxa as Wikidata has them, in a real SPARQL store (pyoxigraph).
 
 Best-rank `wdt:` triples, full `p:`/`ps:`/`pq:` statements for the scientific name (where authorship is a
-qualifier), labels, aliases and ids. Nothing else of Wikidata's model (no sitelinks, no references).
+qualifier), for parents and for synonyms, labels, aliases, ids and the number of sitelinks; redirects as
+`owl:sameAs`. Nothing else of Wikidata's model (no references).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyoxigraph as ox
 
@@ -24,6 +25,7 @@ RDFS = "http://www.w3.org/2000/01/rdf-schema#"
 SKOS = "http://www.w3.org/2004/02/skos/core#"
 SCHEMA = "http://schema.org/"
 RDF_TYPE = ox.NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")
+OWL = "http://www.w3.org/2002/07/owl#"
 XSD = "http://www.w3.org/2001/XMLSchema#"
 
 RANKS = {
@@ -131,10 +133,88 @@ class TaxonStore:
             self.store.extend(self._quads(taxon))
             return taxon.qid
 
-    def add_parent(self, qid: str, parent: str) -> None:
-        """Give a taxon one more parent (several parents, and even cycles, do occur on Wikidata)."""
+    def add_parent(self, qid: str, parent: str, rank: str = "Normal") -> None:
+        """Give a taxon one more parent (several parents, and even cycles, do occur on Wikidata).
+
+        `rank` is "Preferred", "Normal" or "Deprecated"; the direct properties follow it as on Wikidata.
+        """
         with self.lock:
-            self.store.add(ox.Quad(_wd(qid), _wdt("P171"), _wd(parent)))
+            self.store.extend(_statement(qid, "P171", parent, rank))
+            self._best_ranked(qid, "P171")
+
+    def move(self, qid: str, *parents: str) -> None:
+        """Put a taxon below other parents."""
+        with self.lock:
+            self._forget_statements(qid, "P171")
+            for parent in parents:
+                self.store.extend(_statement(qid, "P171", parent))
+            self._best_ranked(qid, "P171")
+
+    def rename(self, qid: str, scientific_name: str) -> None:
+        """Give a taxon another scientific name; its labels that were the old one follow."""
+        with self.lock:
+            before = self.taxa[qid]
+            self.taxa[qid] = after = replace(before, scientific_name=scientific_name)
+            self._forget(qid)
+            self._by_name = {name: one for name, one in self._by_name.items() if one != qid}
+            self._by_name.setdefault(scientific_name, qid)
+            self.store.extend(self._quads(after))
+
+    def lose_name(self, qid: str) -> None:
+        """Take the scientific name away: the item stays, and is no taxon any more."""
+        with self.lock:
+            self._forget_statements(qid, "P225")
+            for quad in list(self.store.quads_for_pattern(_wd(qid), _wdt("P225"), None)):
+                self.store.remove(quad)
+
+    def delete(self, qid: str) -> None:
+        """Delete an item."""
+        with self.lock:
+            self._forget(qid)
+
+    def merge(self, qid: str, target: str) -> None:
+        """Merge an item into another: it becomes a redirect. What points at it still does, as on the first day."""
+        with self.lock:
+            self._forget(qid)
+            self.store.add(ox.Quad(_wd(qid), ox.NamedNode(f"{OWL}sameAs"), _wd(target)))
+
+    def link(self, qid: str, sitelinks: int) -> None:
+        """Say how many pages of Wikimedia's wikis are about an item."""
+        count = ox.Literal(str(sitelinks), datatype=ox.NamedNode(f"{XSD}integer"))
+        with self.lock:
+            self.store.add(ox.Quad(_wd(qid), ox.NamedNode(f"{WIKIBASE}sitelinks"), count))
+
+    def _forget(self, qid: str) -> None:
+        """Remove all that is said of an item, statements included."""
+        for quad in list(self.store.quads_for_pattern(_wd(qid), None, None)):
+            if isinstance(quad.object, ox.NamedNode) and quad.object.value.startswith(WDS):
+                self._remove_node(quad.object)
+            self.store.remove(quad)
+
+    def _forget_statements(self, qid: str, prop: str) -> None:
+        for quad in list(self.store.quads_for_pattern(_wd(qid), ox.NamedNode(f"{P}{prop}"), None)):
+            assert isinstance(quad.object, ox.NamedNode)
+            self._remove_node(quad.object)
+            self.store.remove(quad)
+
+    def _remove_node(self, node: ox.NamedNode) -> None:
+        for quad in list(self.store.quads_for_pattern(node, None, None)):
+            self.store.remove(quad)
+
+    def _best_ranked(self, qid: str, prop: str) -> None:
+        """Let the direct property say what the best-ranked statements say, as on Wikidata."""
+        ranked: dict[str, list[ox.NamedNode]] = {"Preferred": [], "Normal": [], "Deprecated": []}
+        for quad in self.store.quads_for_pattern(_wd(qid), ox.NamedNode(f"{P}{prop}"), None):
+            assert isinstance(quad.object, ox.NamedNode)
+            (value,) = self.store.quads_for_pattern(quad.object, ox.NamedNode(f"{PS}{prop}"), None)
+            (rank,) = self.store.quads_for_pattern(quad.object, ox.NamedNode(f"{WIKIBASE}rank"), None)
+            assert isinstance(value.object, ox.NamedNode)
+            assert isinstance(rank.object, ox.NamedNode)
+            ranked[rank.object.value.removeprefix(WIKIBASE).removesuffix("Rank")].append(value.object)
+        for quad in list(self.store.quads_for_pattern(_wd(qid), _wdt(prop), None)):
+            self.store.remove(quad)
+        for value_node in ranked["Preferred"] or ranked["Normal"]:
+            self.store.add(ox.Quad(_wd(qid), _wdt(prop), value_node))
 
     def add_label(self, qid: str, language: str, label: str) -> None:
         """Give any item a label, for items that are no taxa (a stone, a painter)."""
@@ -158,13 +238,12 @@ class TaxonStore:
         ]
         if taxon.rank in RANKS:
             quads.append(ox.Quad(me, _wdt("P105"), _wd(RANKS[taxon.rank])))
-        quads += [ox.Quad(me, _wdt("P171"), _wd(parent)) for parent in taxon.parents]
-        quads += [ox.Quad(me, _wdt("P1420"), _wd(synonym)) for synonym in taxon.synonyms]
+        linked = [("P171", parent) for parent in taxon.parents] + [("P1420", synonym) for synonym in taxon.synonyms]
+        linked += [("P566", taxon.basionym)] if taxon.basionym else []
+        linked += [("P1403", taxon.original_combination)] if taxon.original_combination else []
+        for prop, value in linked:
+            quads += [ox.Quad(me, _wdt(prop), _wd(value)), *_statement(taxon.qid, prop, value)]
         quads += [ox.Quad(me, _wdt(ID_PROPERTIES[kind]), ox.Literal(value)) for kind, value in taxon.ids.items()]
-        if taxon.basionym:
-            quads.append(ox.Quad(me, _wdt("P566"), _wd(taxon.basionym)))
-        if taxon.original_combination:
-            quads.append(ox.Quad(me, _wdt("P1403"), _wd(taxon.original_combination)))
         if taxon.image:
             address = f"http://commons.wikimedia.org/wiki/Special:FilePath/{taxon.image.replace(' ', '%20')}"
             quads.append(ox.Quad(me, _wdt("P18"), ox.NamedNode(address)))
@@ -195,14 +274,19 @@ class TaxonStore:
 
     def select(self, query: str) -> bytes:
         """Run a SELECT or ASK query; SPARQL 1.1 JSON results. Raises SyntaxError on a query that does not parse."""
-        answer = self.store.query(query)
-        if isinstance(answer, ox.QueryTriples):
-            raise SyntaxError("only SELECT and ASK are answered here")
-        data = answer.serialize(format=ox.QueryResultsFormat.JSON)
-        if data is None:
-            raise TypeError("no results were serialised")
-        json.loads(data)
-        return data
+        return run_select(self.store, query)
+
+
+def run_select(store: ox.Store, query: str) -> bytes:
+    """Run a SELECT or ASK query on a store; see `TaxonStore.select`."""
+    answer = store.query(query)
+    if isinstance(answer, ox.QueryTriples):
+        raise SyntaxError("only SELECT and ASK are answered here")
+    data = answer.serialize(format=ox.QueryResultsFormat.JSON)
+    if data is None:
+        raise TypeError("no results were serialised")
+    json.loads(data)
+    return data
 
 
 def _name_quads(taxon: Taxon) -> list[ox.Quad]:
@@ -218,6 +302,17 @@ def _name_quads(taxon: Taxon) -> list[ox.Quad]:
         quads += [_text(me, f"{SKOS}altLabel", other, language) for other in given[1:]]
         quads += [_text(me, f"{WDT}P1843", name, language) for name in given]
     return quads
+
+
+def _statement(qid: str, prop: str, value: str, rank: str = "Normal") -> list[ox.Quad]:
+    """The full statement that an item has another as a property's value."""
+    node = ox.NamedNode(f"{WDS}{qid}-{prop}-{value}")
+    return [
+        ox.Quad(_wd(qid), ox.NamedNode(f"{P}{prop}"), node),
+        ox.Quad(node, ox.NamedNode(f"{PS}{prop}"), _wd(value)),
+        ox.Quad(node, RDF_TYPE, ox.NamedNode(f"{WIKIBASE}Statement")),
+        ox.Quad(node, ox.NamedNode(f"{WIKIBASE}rank"), ox.NamedNode(f"{WIKIBASE}{rank}Rank")),
+    ]
 
 
 def _wd(qid: str) -> ox.NamedNode:

@@ -1,7 +1,7 @@
 """The wiki behind the stand-in: pages with revisions and a MediaInfo slot, categories, files, people, taxa.
 
 Plain data in memory. Tests change it while the server answers; every reader and writer holds `World.lock`.
-It keeps no rights, protections or edit filters: those come with the write side.
+What may stop a write (blocks, protections, filters) is in `World.rules`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.standin.files import STANDARD_STEPS, FileWords, StoredFile
+from tests.support.standin.journal import Journal
+from tests.support.standin.rules import Block, WikiRules
 from tests.support.standin.statements import Json, Statement, statements_json
 from tests.support.standin.taxa import TaxonStore
+from tests.support.standin.third_parties import ThirdParties
 
 NS_MAIN, NS_FILE, NS_CATEGORY, NS_ITEM, NS_PROPERTY = 0, 6, 14, 120, 122
 PREFIXES = {"File": NS_FILE, "Image": NS_FILE, "Category": NS_CATEGORY, "Item": NS_ITEM, "Property": NS_PROPERTY}
@@ -33,7 +36,10 @@ EMPTY_SLOT: Json = {"labels": {}, "descriptions": {}, "statements": {}}
 
 @dataclass(frozen=True)
 class Revision:
-    """One saved state of a page: its wikitext and, for files with structured data, its MediaInfo slot."""
+    """One saved state of a page: its wikitext and, for files with structured data, its MediaInfo slot.
+
+    `hidden` names what is kept from readers: "user", "comment".
+    """
 
     revid: int
     parentid: int
@@ -43,6 +49,8 @@ class Revision:
     wikitext: str
     entity: Json | None = None
     tags: tuple[str, ...] = ()
+    hidden: frozenset[str] = frozenset()
+    is_bot: bool = False
 
     def slot_json(self, page_id: int) -> str:
         """The MediaInfo slot as stored: empty maps are written as lists, as Wikibase does."""
@@ -93,6 +101,11 @@ class Person:
     groups: tuple[str, ...] = ("*", "user", "autoconfirmed")
     rights: tuple[str, ...] = USER_RIGHTS
 
+    @property
+    def is_bot(self) -> bool:
+        """Whether the account may mark its edits as a bot's."""
+        return "bot" in self.groups
+
 
 @dataclass(frozen=True)
 class Entity:
@@ -107,7 +120,7 @@ class Entity:
     datatype: str | None = None
 
 
-class World:
+class World(ThirdParties):
     """All that the stand-in knows. Times start at `start` and move on one second with every change."""
 
     def __init__(self, sitename: str = "Local Commons", start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
@@ -120,6 +133,10 @@ class World:
         self.pages: dict[int, Page] = {}
         self.titles: dict[str, int] = {}
         self.deleted: dict[int, Page] = {}
+        self.rules = WikiRules()
+        self.journal = Journal()
+        self._in_category: dict[str, set[int]] = {}
+        self._sorted: dict[str, list[Page]] = {}
         self.entities: dict[str, Entity] = {}
         self.people: dict[str, Person] = {}
         self.taxa = TaxonStore()
@@ -131,16 +148,27 @@ class World:
     def tick(self) -> str:
         """The time of the next change, ISO 8601 in UTC."""
         self._time += timedelta(seconds=1)
+        return self.now
+
+    @property
+    def now(self) -> str:
+        """The time of the latest change, which is what the wiki's own clock shows."""
         return self._time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def set_clock(self, moment: str) -> None:
         """Let the next change happen at `moment` (ISO 8601, UTC, as the API writes it)."""
         self._time = datetime.fromisoformat(moment) - timedelta(seconds=1)
 
-    def _revision(self, page: Page | None, wikitext: str, entity: Json | None, user: str, comment: str) -> Revision:
+    def _revision(
+        self, page: Page | None, wikitext: str, entity: Json | None, user: str, comment: str, journaled: bool = True
+    ) -> Revision:
+        """The next revision; an edit of a page that is there goes into the journal unless a log entry does."""
         revid, self.next_revid = self.next_revid, self.next_revid + 1
         parent = page.latest.revid if page and page.revisions else 0
-        return Revision(revid, parent, self.tick(), user, comment, wikitext, entity)
+        revision = Revision(revid, parent, self.tick(), user, comment, wikitext, entity)
+        if page is not None and journaled:
+            self.journal.edited(page, revision)
+        return revision
 
     def first_revision(self, wikitext: str, user: str) -> Revision:
         """A revision without parent, at the next time and number; for worlds that rebuild a known history."""
@@ -148,8 +176,20 @@ class World:
 
     # ---- pages
 
-    def add_page(self, title: str, ns: int, wikitext: str, user: str = "Admin", page_id: int | None = None) -> Page:
-        """Make a page with its first revision. Raises ValueError if the title or the id is taken."""
+    def add_page(
+        self,
+        title: str,
+        ns: int,
+        wikitext: str,
+        user: str = "Admin",
+        page_id: int | None = None,
+        *,
+        journaled: bool = True,
+    ) -> Page:
+        """Make a page with its first revision. Raises ValueError if the title or the id is taken.
+
+        A new file page is an upload to the journal; a page that another log entry tells of is not `journaled`.
+        """
         with self.lock:
             number = self.next_page_id if page_id is None else page_id
             if title in self.titles or number in self.pages or number in self.deleted:
@@ -159,6 +199,10 @@ class World:
             page.revisions.append(self._revision(None, wikitext, None, user, "seed"))
             self.pages[number] = page
             self.titles[title] = number
+            if journaled and ns == NS_FILE:
+                self.journal.uploaded(page, page.latest)
+            elif journaled:
+                self.journal.edited(page, page.latest, "new")
             return page
 
     def taxon_qid(self, scientific_name: str) -> str:
@@ -171,12 +215,27 @@ class World:
             number = self.titles.get(title)
             return None if number is None else self.pages[number]
 
-    def edit_wikitext(self, page_id: int, wikitext: str, user: str = "Admin", comment: str = "") -> int:
+    def edit_wikitext(
+        self,
+        page_id: int,
+        wikitext: str,
+        user: str = "Admin",
+        comment: str = "",
+        tags: Sequence[str] = (),
+        as_bot: bool = False,
+    ) -> int:
         """Save new wikitext; the MediaInfo slot is carried over. Returns the revision id."""
         with self.lock:
             page = self.pages[page_id]
-            page.revisions.append(self._revision(page, wikitext, page.latest.entity, user, comment))
+            revision = self._revision(page, wikitext, page.latest.entity, user, comment)
+            page.revisions.append(replace(revision, tags=tuple(tags), is_bot=as_bot))
             return page.latest.revid
+
+    def _mark_revision(self, page: Page, user: str, comment: str) -> Revision:
+        """Save the page as it is, for a log entry to stand in its history too."""
+        latest = page.latest
+        page.revisions.append(self._revision(page, latest.wikitext, latest.entity, user, comment, journaled=False))
+        return page.latest
 
     def add_category(self, name: str, parents: Sequence[str] = (), page_id: int | None = None) -> int:
         """Make the category `name` (with or without prefix), or add parents to one that is there; its page id."""
@@ -187,22 +246,34 @@ class World:
             return page.page_id
 
     def _join(self, page: Page, categories: Iterable[str]) -> None:
+        for category in map(category_title, categories):
+            page.categories.setdefault(category, self.tick())
+            self._in_category.setdefault(category, set()).add(page.page_id)
+            self._sorted.pop(category, None)
+
+    def _leave(self, page: Page, categories: Iterable[str]) -> None:
         for category in categories:
-            page.categories.setdefault(category_title(category), self.tick())
+            self._in_category[category].discard(page.page_id)
+            self._sorted.pop(category, None)
 
     def set_categories(self, page_id: int, categories: Sequence[str]) -> None:
         """Put the page into exactly these categories; those it is in already keep their time of joining."""
         with self.lock:
             page = self.pages[page_id]
             wanted = [category_title(name) for name in categories]
+            self._leave(page, [name for name in page.categories if name not in wanted])
             page.categories = {name: page.categories[name] for name in page.categories if name in wanted}
             self._join(page, wanted)
 
     def members(self, category: str) -> list[Page]:
         """Pages in the category: subcategories after pages and before files, each sorted by title."""
-        order = {NS_CATEGORY: 1, NS_FILE: 2}
-        found = [page for page in self.pages.values() if category in page.categories]
-        return sorted(found, key=lambda page: (order.get(page.ns, 0), page.sort_key, page.page_id))
+        with self.lock:
+            if category not in self._sorted:
+                order = {NS_CATEGORY: 1, NS_FILE: 2}
+                found = [self.pages[number] for number in self._in_category.get(category, ())]
+                found.sort(key=lambda page: (order.get(page.ns, 0), page.sort_key, page.page_id))
+                self._sorted[category] = found
+            return list(self._sorted[category])
 
     # ---- files
 
@@ -242,7 +313,7 @@ class World:
             if page.file is None:
                 raise ValueError(f"page {page_id} is no file")
             page.file = StoredFile(path, user, self.tick(), page.file.words)
-            self.edit_wikitext(page_id, page.latest.wikitext, user, "new version")
+            self.journal.uploaded(page, self._mark_revision(page, user, "new version"), "overwrite")
 
     def set_entity(
         self,
@@ -251,12 +322,13 @@ class World:
         user: str = "Uploader",
         comment: str = "/* wbeditentity-update:0| */",
         tags: Sequence[str] = (),
+        as_bot: bool = False,
     ) -> int:
         """Save the whole MediaInfo slot (None takes it away); returns the revision id."""
         with self.lock:
             page = self.pages[page_id]
             revision = self._revision(page, page.latest.wikitext, entity, user, comment)
-            page.revisions.append(replace(revision, tags=tuple(tags)))
+            page.revisions.append(replace(revision, tags=tuple(tags), is_bot=as_bot))
             return page.latest.revid
 
     def set_statements(
@@ -273,31 +345,46 @@ class World:
         entity["labels"] = {code: {"language": code, "value": value} for code, value in labels.items()}
         return self.set_entity(page_id, entity, user)
 
-    def delete_file(self, page_id: int) -> None:
+    def delete_file(self, page_id: int, user: str = "Admin", comment: str = "") -> None:
         """Delete the page; `undelete_file` brings it back with its id and its structured data."""
         with self.lock:
             page = self.pages.pop(page_id)
             del self.titles[page.title]
             self.deleted[page_id] = page
+            self._leave(page, page.categories)
+            self.journal.deleted(page, self.tick(), user, comment)
 
-    def undelete_file(self, page_id: int) -> None:
+    def undelete_file(self, page_id: int, user: str = "Admin", comment: str = "") -> None:
         """Bring a deleted page back."""
         with self.lock:
             page = self.deleted.pop(page_id)
             self.pages[page_id] = page
             self.titles[page.title] = page_id
+            self._join(page, page.categories)
+            self.journal.restored(page, self.tick(), user, comment)
 
-    def move_file(self, page_id: int, new_title: str, leave_redirect: bool = True) -> None:
-        """Rename a file: its id stays, and a redirect page with an id of its own takes the old title."""
+    def move_file(
+        self, page_id: int, new_title: str, leave_redirect: bool = True, user: str | None = None, reason: str = ""
+    ) -> None:
+        """Rename a file: its id stays, and a redirect page with an id of its own takes the old title.
+
+        `user` is who does it; None is whoever edited last.
+        """
         with self.lock:
             page, old = self.pages[page_id], self.pages[page_id].title
             del self.titles[old]
             page.title = file_title(new_title)
             self.titles[page.title] = page_id
-            self.edit_wikitext(page_id, page.latest.wikitext, page.latest.user, f"moved from {old}")
+            for category in page.categories:
+                self._sorted.pop(category, None)
+            comment = f"moved from {old}{f': {reason}' if reason else ''}"
+            mark = self._mark_revision(page, user or page.latest.user, comment)
+            left = 0
             if leave_redirect:
-                trace = self.add_page(old, NS_FILE, f"#REDIRECT [[{page.title}]]", page.latest.user)
+                trace = self.add_page(old, NS_FILE, f"#REDIRECT [[{page.title}]]", mark.user, journaled=False)
                 trace.redirect_to = page.title
+                left = trace.page_id
+            self.journal.moved(page, old, mark, left)
 
     # ---- people and entities
 
@@ -317,6 +404,13 @@ class World:
         with self.lock:
             before = self.people.pop(old)
             return self.put_person(replace(before, username=new))
+
+    def block_of(self, username: str) -> Block | None:
+        """The block of an account or address, if there is one."""
+        person = self.people.get(username)
+        if person is not None and person.blocked:
+            return self.rules.blocks.get(username, Block())
+        return None if person is not None else self.rules.blocks.get(username)
 
     def add_entity(
         self,
