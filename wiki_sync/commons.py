@@ -7,9 +7,10 @@ Nothing is written, nobody is signed in.
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import mwparserfromhell
@@ -25,6 +26,16 @@ MAX_CATEGORIES = 2000  # some category trees have no end; each category is at le
 # https://commons.wikimedia.org/wiki/Template:Category_redirect and the names that redirect to it
 _SOFT_REDIRECTS = frozenset({"category redirect", "categoryredirect", "cat redirect", "catredir", "see cat", "seecat"})
 Progress = Callable[[int, int | None], None]
+Params = Mapping[str, str | int]
+
+
+class _Page(Protocol):
+    @property
+    def page_id(self) -> int: ...
+
+
+PageT = TypeVar("PageT", bound=_Page)
+PartT = TypeVar("PartT")
 
 
 @dataclass(frozen=True)
@@ -59,41 +70,17 @@ class Commons:
         may add to it. Raises CategoryNotFoundError, EmptyCategoryError, ValueError (negative depth or limit
         below 1), and as `WikiSession.ask`.
         """
-        if depth < 0 or (limit is not None and limit < 1):
-            raise ValueError("depth must not be negative, and limit must be at least 1")
-        title, exists, total = self._category_page(category_title(name))
-        files: dict[int, WikiFile] = {}
-        seen = {title}
-        waiting = deque([(title, depth)])
-        done: list[str] = []
-        truncated = members = False
-        while waiting and not truncated:
-            if len(done) >= MAX_CATEGORIES:
-                truncated = True
-                break
-            current, levels = waiting.popleft()
-            done.append(current)
-            for found, subcategories in self._category_pages(current, with_subcategories=levels > 0):
-                members = members or bool(found or subcategories)
-                truncated = _take(found, files, limit)
-                new = [one for one in subcategories if one not in seen]
-                seen.update(new)
-                waiting.extend((one, levels - 1) for one in new)
-                if on_progress:
-                    on_progress(len(files), None if depth else total)
-                if truncated:
-                    break
-        if not files:
-            raise _nothing_found(title, exists or members, depth)
-        return CategoryListing(title, tuple(files.values()), tuple(done), truncated)
+        params: Params = {**file_params(self._config), "gcmlimit": BATCH}
+        found = read_category(self._session, name, depth, params, partial(parse_page, self._config), limit, on_progress)
+        return CategoryListing(found.title, tuple(found.pages.values()), found.categories, found.truncated)
 
     def files(self, page_ids: Sequence[int]) -> dict[int, WikiFile | None]:
         """Return the facts of the files, `BATCH` a call, by page id; None for a deleted page or one that is
         no file."""
-        wanted = _page_ids(page_ids)
+        wanted = checked_ids(page_ids)
         found: dict[int, WikiFile | None] = dict.fromkeys(wanted)
-        for part in _parts(wanted):
-            for query in self._batches(pageids="|".join(map(str, part)), **file_params(self._config)):
+        for part in parts(wanted):
+            for query in batches(self._session, pageids="|".join(map(str, part)), **file_params(self._config)):
                 for page in query.get("pages", ()):
                     if page.get("pageid") in found:
                         found[page["pageid"]] = parse_page(self._config, page)
@@ -102,9 +89,9 @@ class Commons:
     def mediainfo(self, page_ids: Sequence[int]) -> dict[int, MediaInfo]:
         """Return the structured data of the files, `BATCH` a call, by page id; every id asked for is in the
         answer."""
-        wanted = _page_ids(page_ids)
+        wanted = checked_ids(page_ids)
         found: dict[int, MediaInfo] = {}
-        for part in _parts(wanted):
+        for part in parts(wanted):
             ids = [f"M{page_id}" for page_id in part]
             answer = self._session.ask(action="wbgetentities", ids="|".join(ids), props="info|claims")
             entities = answer.get("entities")
@@ -114,64 +101,113 @@ class Commons:
                 found[page_id] = parse_entity(self._config, mid, entities.get(mid, {"missing": ""}))
         return found
 
-    def _category_page(self, title: str, follow: bool = True) -> tuple[str, bool, int | None]:
-        """Return the title after redirects, whether the page exists, and how many files it says it has.
 
-        A category that was renamed leaves a page with a template that names the new one; it is followed once.
-        """
-        facts: dict[str, str | int] = {"prop": "info|categoryinfo|revisions", "rvprop": "content", "rvslots": "main"}
-        try:
-            answer = self._session.ask(action="query", titles=title, redirects=1, **facts)
-        except ApiRefusedError as refusal:
-            raise CategoryNotFoundError(f"“{title}” cannot be a category: {refusal}") from refusal
-        pages = answer.get("query", {}).get("pages") or [{}]
-        page = pages[0]
-        if page.get("invalid") or page.get("ns") != 14:
-            raise CategoryNotFoundError(f"“{title}” is not the name of a category.")
-        target = _renamed_to(main_wikitext(page))
-        if target and follow:
-            return self._category_page(target, follow=False)
-        return page["title"], not page.get("missing"), (page.get("categoryinfo") or {}).get("files")
+@dataclass(frozen=True)
+class CategoryPages(Generic[PageT]):
+    """The file pages under a category by page id, nearer categories first; see `CategoryListing`."""
 
-    def _category_pages(self, title: str, with_subcategories: bool) -> Iterator[tuple[list[WikiFile], list[str]]]:
-        params = {
-            **file_params(self._config),
-            "generator": "categorymembers",
-            "gcmtitle": title,
-            "gcmtype": "file",
-            "gcmlimit": BATCH,
-        }
-        if with_subcategories:
-            params |= {
-                "list": "categorymembers",
-                "cmtitle": title,
-                "cmtype": "subcat",
-                "cmprop": "title|type",
-                "cmlimit": "max",
-            }
-        for query in self._batches(**params):
-            pages = query.get("pages", ())
-            files = [one for page in pages if (one := parse_page(self._config, page)) is not None]
-            yield files, [member["title"] for member in query.get("categorymembers", ())]
+    title: str
+    pages: Mapping[int, PageT]
+    categories: tuple[str, ...]
+    truncated: bool
 
-    def _batches(self, **params: str | int) -> Iterator[dict[str, Any]]:
-        """Yield the merged `query` part of each complete batch, continuing as
-        https://www.mediawiki.org/wiki/API:Continue says."""
-        merged: dict[str, Any] = {}
-        further: dict[str, str | int] = {}
-        while True:
-            answer = self._session.ask(**{**params, **further})
-            _merge(merged, answer.get("query", {}))
-            following = answer.get("continue")
-            if following is None:
-                yield merged
-                return
-            if following == further:
-                raise BadAnswerError("The wiki keeps sending the same page of a list.")
-            further = following
-            if answer.get("batchcomplete", False) is not False:
-                yield merged
-                merged = {}
+
+def read_category(
+    session: WikiSession,
+    name: str,
+    depth: int,
+    params: Params,
+    parse: Callable[[Mapping[str, Any]], PageT | None],
+    limit: int | None = None,
+    on_progress: Progress | None = None,
+) -> CategoryPages[PageT]:
+    """Return the file pages of a category and of its subcategories, as `Commons.category` describes it.
+
+    `params` is what is asked of each file, with `gcmlimit`, the number of files in an answer; `parse` reads one
+    page of an answer, None leaves it out.
+    """
+    if depth < 0 or (limit is not None and limit < 1):
+        raise ValueError("depth must not be negative, and limit must be at least 1")
+    title, exists, total = category_page(session, category_title(name))
+    files: dict[int, PageT] = {}
+    seen = {title}
+    waiting = deque([(title, depth)])
+    done: list[str] = []
+    truncated = members = False
+    while waiting and not truncated:
+        if len(done) >= MAX_CATEGORIES:
+            truncated = True
+            break
+        current, levels = waiting.popleft()
+        done.append(current)
+        for query in batches(session, **_members_params(current, params, with_subcategories=levels > 0)):
+            found = [one for page in query.get("pages", ()) if (one := parse(page)) is not None]
+            subcategories = [member["title"] for member in query.get("categorymembers", ())]
+            members = members or bool(found or subcategories)
+            truncated = _take(found, files, limit)
+            new = [one for one in subcategories if one not in seen]
+            seen.update(new)
+            waiting.extend((one, levels - 1) for one in new)
+            if on_progress:
+                on_progress(len(files), None if depth else total)
+            if truncated:
+                break
+    if not files:
+        raise _nothing_found(title, exists or members, depth)
+    return CategoryPages(title, files, tuple(done), truncated)
+
+
+def category_page(session: WikiSession, title: str, follow: bool = True) -> tuple[str, bool, int | None]:
+    """Return the title after redirects, whether the page exists, and how many files it says it has.
+
+    A category that was renamed leaves a page with a template that names the new one; it is followed once.
+    """
+    facts: Params = {"prop": "info|categoryinfo|revisions", "rvprop": "content", "rvslots": "main"}
+    try:
+        answer = session.ask(action="query", titles=title, redirects=1, **facts)
+    except ApiRefusedError as refusal:
+        raise CategoryNotFoundError(f"“{title}” cannot be a category: {refusal}") from refusal
+    pages = answer.get("query", {}).get("pages") or [{}]
+    page = pages[0]
+    if page.get("invalid") or page.get("ns") != 14:
+        raise CategoryNotFoundError(f"“{title}” is not the name of a category.")
+    target = _renamed_to(main_wikitext(page))
+    if target and follow:
+        return category_page(session, target, follow=False)
+    return page["title"], not page.get("missing"), (page.get("categoryinfo") or {}).get("files")
+
+
+def _members_params(title: str, params: Params, with_subcategories: bool) -> Params:
+    asked: Params = {**params, "generator": "categorymembers", "gcmtitle": title, "gcmtype": "file"}
+    if not with_subcategories:
+        return asked
+    below = {"cmtitle": title, "cmtype": "subcat", "cmprop": "title|type", "cmlimit": "max"}
+    return {**asked, "list": "categorymembers", **below}
+
+
+def answers(session: WikiSession, **params: str | int) -> Iterator[dict[str, Any]]:
+    """Yield one answer after the other, each asked for when it is wanted, continuing as
+    https://www.mediawiki.org/wiki/API:Continue says. The last one has no `continue`."""
+    further: dict[str, str | int] = {}
+    while True:
+        answer = session.ask(**{**params, **further})
+        yield answer
+        following = answer.get("continue")
+        if following is None:
+            return
+        if following == further:
+            raise BadAnswerError("The wiki keeps sending the same page of a list.")
+        further = following
+
+
+def batches(session: WikiSession, **params: str | int) -> Iterator[dict[str, Any]]:
+    """Yield the merged `query` part of each complete batch of answers."""
+    merged: dict[str, Any] = {}
+    for answer in answers(session, **params):
+        _merge(merged, answer.get("query", {}))
+        if "continue" not in answer or answer.get("batchcomplete", False) is not False:
+            yield merged
+            merged = {}
 
 
 def category_title(name: str) -> str:
@@ -213,7 +249,7 @@ def _nothing_found(title: str, known: bool, depth: int) -> CategoryNotFoundError
     return EmptyCategoryError(f"The category “{title.partition(':')[2]}” exists, but there is no file in it {reach}.")
 
 
-def _take(found: list[WikiFile], files: dict[int, WikiFile], limit: int | None) -> bool:
+def _take(found: list[PageT], files: dict[int, PageT], limit: int | None) -> bool:
     """Add new files up to the limit; return whether a file had to stay outside."""
     for one in found:
         if one.page_id in files:
@@ -238,15 +274,16 @@ def _merge(merged: dict[str, Any], part: dict[str, Any]) -> None:
             merged[key] = value
 
 
-def _page_ids(page_ids: Sequence[int]) -> list[int]:
+def checked_ids(ids: Collection[int], what: str = "page id") -> list[int]:
     """Return the ids, each once. One malformed id would fail a whole batch on the wiki, so they are checked
     here."""
-    wrong = [one for one in page_ids if isinstance(one, bool) or not isinstance(one, int) or one < 1]
+    wrong = [one for one in ids if isinstance(one, bool) or not isinstance(one, int) or one < 1]
     if wrong:
-        raise ValueError(f"not a page id: {wrong[0]!r}")
-    return list(dict.fromkeys(page_ids))
+        raise ValueError(f"not a {what}: {wrong[0]!r}")
+    return list(dict.fromkeys(ids))
 
 
-def _parts(ids: list[int]) -> Iterator[list[int]]:
-    for start in range(0, len(ids), BATCH):
-        yield ids[start : start + BATCH]
+def parts(values: Sequence[PartT]) -> Iterator[Sequence[PartT]]:
+    """Yield the values, `BATCH` at a time."""
+    for start in range(0, len(values), BATCH):
+        yield values[start : start + BATCH]

@@ -1,9 +1,11 @@
-"""The ways in which reading Wikimedia or a local folder can fail.
+"""The ways in which reading or writing Wikimedia, or reading a local folder, can fail.
 
 Every message is written for the person who asked (a curator), not for a log. There are two families: a
 `TransientError` is worth another try later, a `PermanentError` is not until somebody changes something. The
 module knows no transport: the places that talk (`session`, `sparql`, `images`) translate into these.
 """
+
+from typing import Any
 
 
 class WikiError(Exception):
@@ -20,13 +22,41 @@ class TransientError(WikiError):
         super().__init__(message)
         self.retry_after = retry_after
 
-    def __reduce__(self) -> tuple[type["TransientError"], tuple[str, float | None]]:
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """Keep `retry_after` when the error crosses from a child process."""
         return (type(self), (str(self), self.retry_after))
 
 
+class NoAnswerError(TransientError):
+    """The other side gave no answer: out of reach, too slow, or the connection broke off.
+
+    `sent` is True if the request may have arrived. Then a write may have been done, and nobody may send it again
+    without reading first.
+    """
+
+    def __init__(self, message: str = "The wiki gave no answer.", *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """Keep `sent` when the error crosses from a child process."""
+        return (_no_answer, (str(self), self.sent))
+
+
+def _no_answer(message: str, sent: bool) -> NoAnswerError:
+    return NoAnswerError(message, sent=sent)
+
+
 class PermanentError(WikiError):
     """Trying the same again will not help."""
+
+
+class SignedOutError(PermanentError):
+    """The wiki does not know (any more) who we are; the person, or the bot, has to sign in again."""
+
+
+class GrantEndedError(PermanentError):
+    """The person's permission to act in their name has ended (withdrawn, expired or used up): ask them again."""
 
 
 class CategoryNotFoundError(PermanentError):

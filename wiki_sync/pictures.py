@@ -15,6 +15,8 @@ from wiki_sync.errors import ImageTooLargeError, NotAnImageError
 
 MAX_PIXELS = 150_000_000  # a sheet scanned at 600 dpi has about 35 million
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF")
+STANDARD_WIDTHS = (20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840)
+"""The widths in pixels of the smaller pictures that Wikimedia serves (https://w.wiki/GHai); it refuses others."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,20 @@ def picture_facts(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Pictu
     except (OSError, SyntaxError, ValueError, KeyError, EOFError) as error:
         raise NotAnImageError(f"{name} is a damaged picture, or was cut off: {error}") from error
     return PictureFacts(width, height, mime)
+
+
+def promised_type(data: bytes) -> str | None:
+    """Return the type of picture that the first bytes promise, whole or not; None for anything else."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            return Image.MIME[image.format or ""]
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError, KeyError, EOFError):
+        return None
+
+
+def standard_width(wanted: int) -> int:
+    """Return the standard width that serves for `wanted` pixels: the next larger one, or the largest there is."""
+    return next((width for width in STANDARD_WIDTHS if width >= wanted), STANDARD_WIDTHS[-1])
 
 
 def _looks_like_svg(data: bytes) -> bool:

@@ -45,7 +45,13 @@ def seconds_of_retry_after(value: str | None, now: datetime) -> float | None:
 
 def asked_wait(value: str | None) -> float | None:
     """Return `seconds_of_retry_after` as of this moment; for headers that have just been received."""
-    return seconds_of_retry_after(value, datetime.now(UTC))
+    return seconds_of_retry_after(value, this_moment())
+
+
+def this_moment() -> datetime:
+    """Return the time it is, in UTC: for waits and bans that another side has set. Nothing else of the library
+    reads the clock."""
+    return datetime.now(UTC)
 
 
 def with_retries(config: WikiConfig, attempt: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:

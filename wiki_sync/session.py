@@ -4,8 +4,8 @@ pywikibot is made for scripts: on import it looks for a configuration in the wor
 in the home folder, its settings and its HTTP session belong to the whole process, and a site signs itself in
 when it is made. Here it is imported late, told to keep its files in `state_dir`, given a family for any
 `api_url`, and never left to retry by itself (it may sleep for minutes without a word); waiting is `retry`'s.
-One request is on the wire at a time in a process, which is also what Wikimedia asks of clients. Nothing is
-read but answers of the API: no sign-in, no writing.
+One request is on the wire at a time in a process, which is also what Wikimedia asks of clients. `WikiSession`
+reads and is nobody; a `BotSession` is one account's, with cookies of its own that are never written to a file.
 
 PYWIKIBOT_NO_USER_CONFIG and PYWIKIBOT_DIR are set in the environment for the time of the import, as pywikibot
 reads them there and nowhere else, and are put back afterwards.
@@ -26,17 +26,95 @@ from wiki_sync.config import WikiConfig
 from wiki_sync.errors import (
     BadAnswerError,
     BannedError,
+    NoAnswerError,
     PermanentError,
     QueryRefusedError,
+    SignedOutError,
     TransientError,
     WikiError,
 )
+from wiki_sync.meter import count_api_call, note_time
 from wiki_sync.retry import asked_wait, with_retries
 
 _wire = threading.RLock()
 _wire_process = os.getpid()
 _MAXLAG = "5"  # seconds of replication lag above which the wiki should ask us to come back later
+_LOGIN_TRIES = 3  # pywikibot itself would try for ever when the wiki never takes its own sign-in token
 _BUSY = frozenset({"maxlag", "readonly", "ratelimited", "cirrussearch-too-busy-error", "lockmanager-fail-conflict"})
+
+
+class BotSession:
+    """One account's connection to one wiki through pywikibot, in memory only. Made without a request.
+
+    `auth` signs every request (an authentication object of requests), None where cookies tell who we are. Several
+    sessions of one process do not see each other's cookies, and neither does `WikiSession`.
+    """
+
+    def __init__(self, config: WikiConfig, auth: Any = None) -> None:
+        from requests import Session
+
+        self._config = config
+        self._auth = auth
+        self._session = Session()
+        self._process = os.getpid()
+
+    def close(self) -> None:
+        """Close the connections and forget the cookies."""
+        self._session.cookies.clear()
+        self._session.close()
+
+    def send(self, params: Mapping[str, str], post: bool) -> tuple[int, Mapping[str, str], str]:
+        """Send one request to the API, once; return the status, the headers and the text of what came.
+
+        Raises NoAnswerError, and PermanentError for an address that cannot be used.
+        """
+        with self._on_the_wire() as http:
+            count_api_call()
+            response = http.fetch(
+                self._config.api_url,
+                method="POST" if post else "GET",
+                headers={"user-agent": _literal(self._config.user_agent)},
+                default_error_handling=False,
+                auth=self._auth,
+                allow_redirects=False,
+                **{"data" if post else "params": dict(params)},
+            )
+        if isinstance(response, Exception):
+            _raise_no_answer(response)
+        return response.status_code, response.headers, response.text
+
+    def sign_in(self, user: str, password: str) -> None:
+        """Sign in with a bot password (`user` is "Name@appid"), in place of whoever was signed in.
+
+        Raises SignedOutError when the wiki does not accept it, and as `WikiSession.ask`, without retries.
+        """
+        with self._on_the_wire(), _silence():
+            from pywikibot.exceptions import APIError, Error
+            from pywikibot.login import ClientLoginManager
+
+            self._session.cookies.clear()
+            site = _signing_site_class(self._config)("wiki", _family(self._config.api_url))
+            try:
+                ClientLoginManager(password=password, site=site, user=user).login_to_site()
+            except APIError as refusal:
+                _raise_for_login(user, str(refusal.code), str(refusal.info).replace(password, "…"))
+            except (Error, KeyError, RuntimeError) as error:
+                raise BadAnswerError(
+                    f"The wiki’s answer to signing {user} in is none ({type(error).__name__})."
+                ) from None
+
+    @contextmanager
+    def _on_the_wire(self) -> Iterator[Any]:
+        """Hold the process-wide lock, and let pywikibot speak through our own connections and cookies."""
+        with _on_the_wire(self._config) as http:
+            if self._process != os.getpid():  # the connections are the parent's
+                self._session.close()
+                self._process = os.getpid()
+            everybodys, http.session = http.session, self._session
+            try:
+                yield http
+            finally:
+                http.session = everybodys
 
 
 class WikiSession:
@@ -57,19 +135,24 @@ class WikiSession:
 
     def _ask_once(self, params: Mapping[str, str]) -> dict[str, Any]:
         with _on_the_wire(self._config):
-            return _submit(self._config, {"formatversion": "2", "maxlag": _MAXLAG, **params})
+            count_api_call()
+            told = {"formatversion": "2", "maxlag": _MAXLAG, "curtimestamp": "1", **params}
+            answer = _submit(self._config, told)
+        note_time(answer)
+        return answer
 
 
 @contextmanager
-def _on_the_wire(config: WikiConfig) -> Iterator[None]:
-    """Hold the process-wide lock and have pywikibot's process-wide settings as `config` wants them."""
+def _on_the_wire(config: WikiConfig) -> Iterator[Any]:
+    """Hold the process-wide lock and have pywikibot's process-wide settings as `config` wants them; yield its
+    `comms.http`."""
     with _wire:
         settings, http = _pywikibot(config.state_dir)
         _part_from_parent(http)
         settings.base_dir = str(config.state_dir)
         settings.socket_timeout = (config.timeout_s, config.timeout_s)
         settings.max_retries = 0
-        yield
+        yield http
 
 
 def _pywikibot(state_dir: Path) -> tuple[Any, Any]:
@@ -124,11 +207,25 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_free_wire_in_child)
 
 
-@cache
-def _site(api_url: str) -> Any:
-    """Return pywikibot's site object for the wiki with that `api.php`; made without a request."""
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Let pywikibot log nothing at all: at sign-in its messages hold the password."""
+    logger = logging.getLogger("pywiki")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _literal(user_agent: str) -> str:
+    """Return the User-Agent for pywikibot, which formats it: braces are doubled."""
+    return user_agent.replace("{", "{{").replace("}", "}}")
+
+
+def _family(api_url: str) -> Any:
+    """Return pywikibot's description of the wiki with that `api.php`."""
     from pywikibot.family import Family
-    from pywikibot.site import APISite
 
     parts = urlsplit(api_url)
     digest = hashlib.sha256(api_url.encode()).hexdigest()[:12]
@@ -143,6 +240,13 @@ def _site(api_url: str) -> Any:
             "apipath": lambda self, code: parts.path,
         },
     )
+    return family_class()
+
+
+@cache
+def _site_class() -> Any:
+    """Return our kind of pywikibot site: it never signs itself in."""
+    from pywikibot.site import APISite
 
     class ReadingSite(APISite):  # type: ignore[misc]
         def login(self, *args: Any, cookie_only: bool = False, **kwargs: Any) -> None:
@@ -150,7 +254,42 @@ def _site(api_url: str) -> Any:
             if not cookie_only:
                 raise QueryRefusedError("This wiki can only be read by people who are signed in.")
 
-    return ReadingSite("wiki", family_class())
+    return ReadingSite
+
+
+@cache
+def _site(api_url: str) -> Any:
+    """Return pywikibot's site object for the wiki with that `api.php`; made without a request."""
+    return _site_class()("wiki", _family(api_url))
+
+
+@cache
+def _signing_site_class(config: WikiConfig) -> Any:
+    """Return the kind of site that pywikibot's login classes speak through: our questions, and few of them."""
+
+    class SigningQuestion(_question_class()):  # type: ignore[misc]
+        user_agent = config.user_agent
+        follows_redirects = False  # the password goes to this wiki and nowhere else
+        tries = 0
+
+        def submit(self) -> Any:
+            self.throttle = False  # it would wait, and keep a file of the times of all processes
+            self.tries += 1
+            if self.tries > _LOGIN_TRIES:
+                raise TransientError("The wiki does not accept the token that it gave for signing in.")
+            return super().submit()
+
+    class SigningSite(_site_class()):  # type: ignore[misc]
+        @staticmethod
+        def _request_class(kwargs: Any) -> Any:
+            return SigningQuestion
+
+        def get_tokens(self, types: list[str]) -> dict[str, str]:
+            """Ask for the one token that signing in needs; for all kinds, it would read and store their list."""
+            tokens: dict[str, str] = super().get_tokens(types or ["login"])
+            return tokens
+
+    return SigningSite
 
 
 @cache
@@ -162,25 +301,25 @@ def _question_class() -> Any:
 
     class Question(Request):  # type: ignore[misc]
         user_agent: str
+        follows_redirects = True
         asked_wait: float | None = None
 
         def _add_defaults(self) -> None:
             self["format"] = "json"
 
         def _http_request(self, use_get: bool, uri: str, data: Any, headers: Any, paramstring: str) -> tuple[Any, bool]:
-            # pywikibot formats the User-Agent, so braces are doubled.
-            agent = self.user_agent.replace("{", "{{").replace("}", "}}")
             response = http.fetch(
                 self.site.base_url(uri),
                 method="GET" if use_get else "POST",
-                headers={**(headers or {}), "user-agent": agent},
+                headers={**(headers or {}), "user-agent": _literal(self.user_agent)},
                 default_error_handling=False,
+                allow_redirects=self.follows_redirects,
                 data=data,
             )
             if isinstance(response, Exception):
                 _raise_for_transport(response)
             self.asked_wait = asked_wait(response.headers.get("Retry-After"))
-            _raise_for_status(response.status_code, response.text, self.asked_wait)
+            raise_for_status(response.status_code, response.text, self.asked_wait)
             return response, use_get
 
         def _json_loads(self, response: Any) -> dict[str, Any]:
@@ -215,7 +354,7 @@ def _submit(config: WikiConfig, params: dict[str, str]) -> dict[str, Any]:
             "The wiki's databases are behind (maxlag); it asked us to come back later.", question.asked_wait
         ) from error
     except APIError as error:
-        _raise_for_code(str(error.code), str(error.info), question.asked_wait)
+        raise_for_code(str(error.code), str(error.info), question.asked_wait)
     except Error as error:
         raise QueryRefusedError(f"The wiki did not answer the question: {error}") from error
     return answer
@@ -249,7 +388,30 @@ def _raise_for_transport(error: Exception) -> NoReturn:
     raise error
 
 
-def _raise_for_status(status: int, text: str, wait: float | None) -> None:
+def _raise_no_answer(error: Exception) -> NoReturn:
+    """Raise for a request that may be a write: what counts is whether it can have arrived."""
+    from requests import ConnectTimeout
+    from requests.exceptions import ConnectionError as NoConnection
+    from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+    try:
+        _raise_for_transport(error)
+    except TransientError as known:
+        reason = error.args[0] if error.args else None
+        never_began = isinstance(reason, MaxRetryError) and isinstance(reason.reason, NewConnectionError)
+        sent = not isinstance(error, ConnectTimeout) and not (isinstance(error, NoConnection) and never_began)
+        raise NoAnswerError(str(known), sent=sent) from error
+
+
+def _raise_for_login(user: str, result: str, reason: str) -> NoReturn:
+    """Raise for a sign-in that the wiki did not let through; see https://www.mediawiki.org/wiki/API:Login."""
+    if result == "Throttled" or "too many" in reason:
+        raise TransientError(f"The wiki asked us to wait before {user} signs in again.") from None
+    raise SignedOutError(f"The wiki did not sign {user} in: {_first_words(reason) or result}") from None
+
+
+def raise_for_status(status: int, text: str, wait: float | None) -> None:
+    """Raise what an HTTP status of 300 or more means for a reader; `wait` is what the wiki asked for, in seconds."""
     if status < 300:
         return
     if status == 429:
@@ -263,7 +425,8 @@ def _raise_for_status(status: int, text: str, wait: float | None) -> None:
     raise QueryRefusedError(f"The wiki refused the request ({status}): {_first_words(text)}")
 
 
-def _raise_for_code(code: str, info: str, wait: float | None) -> NoReturn:
+def raise_for_code(code: str, info: str, wait: float | None) -> NoReturn:
+    """Raise what an error of the API means for a reader; `wait` as in `raise_for_status`."""
     if code in _BUSY or code.startswith("internal_api_error_DB"):
         raise TransientError(f"The wiki asked us to come back later ({code}).", wait)
     if code in ("blocked", "autoblocked"):

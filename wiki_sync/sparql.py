@@ -1,28 +1,26 @@
-"""The one place where SPARQLWrapper is set up and spoken to.
+"""Queries and their answers: templates, terms, rows, and which service answers.
 
-Queries are portable SPARQL 1.1 kept in `queries/*.rq`, with `$name` places filled by `filled_query`; they are
-POSTed as a form, and answers are read as https://www.w3.org/TR/sparql11-results-json/ by ourselves, since an
-endpoint may say 200 and send text or half an answer. Endpoints are tried in order: a later one is asked only
-if an earlier one cannot answer. SELECT only, no updates.
+Queries are portable SPARQL 1.1 kept in `queries/*.rq`, with `$name` places filled by `filled_query`; answers are
+read as https://www.w3.org/TR/sparql11-results-json/ by ourselves, since a service may say 200 and send text or
+half an answer. Services are tried in order: a later one is asked only if an earlier one cannot answer. SELECT
+only, no updates. How a service is spoken to is a matter of `endpoints`.
 """
 
-import http.client
 import json
 import re
-import urllib.error
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from string import Template
-from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
 from wiki_sync.config import WikiConfig
-from wiki_sync.errors import BadAnswerError, BannedError, QueryRefusedError, TransientError, WikiError
-from wiki_sync.retry import asked_wait, with_retries
+from wiki_sync.endpoints import Reply, ask, host_of, reason_not_to_ask
+from wiki_sync.errors import BadAnswerError, QueryRefusedError, TransientError, WikiError
+from wiki_sync.retry import this_moment, with_retries
 
-_LARGEST_ANSWER = 64_000_000  # bytes; two hundred taxa with all their names are about one megabyte
+T = TypeVar("T")
 _QID = re.compile(r"Q[1-9]\d{0,11}")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 
@@ -40,23 +38,59 @@ Row = Mapping[str, Term]
 
 
 def select(config: WikiConfig, query: str) -> list[Row]:
-    """Return the rows of a SELECT query from the first endpoint that answers it; unbound variables are absent
-    from a row.
+    """Return the rows of a SELECT query from the first of `sparql_urls` that answers it; unbound variables are
+    absent from a row.
 
-    Raises the last endpoint's error if none answers: TransientError (busy, slow, unreachable after retries),
-    BadAnswerError (said 200 and sent something else), QueryRefusedError (wrong query or address),
-    BannedError. ValueError without endpoints.
+    Raises as `first_answer`. ValueError without endpoints.
     """
     if not config.sparql_urls:
         raise ValueError("no SPARQL endpoint is set")
-    last: WikiError | None = None
-    for url in config.sparql_urls:
+    return first_answer(config, config.sparql_urls, lambda url: rows_at(config, url, query))
+
+
+def first_answer(config: WikiConfig, urls: Sequence[str], read: Callable[[str], T]) -> T:
+    """Return what `read(url)` returns for the first of the services (at least one) that answers.
+
+    Services that shut us out, or want a sign-in that we do not have, are passed over. Raises the error of the
+    last service that was asked: TransientError (busy, slow, unreachable after retries), BadAnswerError (said 200
+    and sent something else), QueryRefusedError (wrong query or address), SignedOutError, BannedError; if none was
+    asked, the reason why the first was not.
+    """
+    failed: WikiError | None = None
+    passed_over: WikiError | None = None
+    for url in urls:
+        reason = reason_not_to_ask(config, url, this_moment())
+        if reason is not None:
+            passed_over = passed_over or reason
+            continue
         try:
-            return with_retries(config, lambda url=url: _select_at(config, url, query))  # type: ignore[misc]
+            return read(url)
         except WikiError as error:
-            last = error
-    assert last is not None
-    raise last
+            failed = error
+    raise failed or passed_over or ValueError("no SPARQL endpoint is set")
+
+
+def rows_at(config: WikiConfig, url: str, query: str) -> list[Row]:
+    """Return the rows of a SELECT query from this service, after waits and retries. Raises as `first_answer`."""
+    return with_retries(config, lambda: _rows(url, ask(config, url, query)))
+
+
+def all_rows_at(config: WikiConfig, url: str, page: Callable[[int, int], str], size: int, most: int) -> list[Row]:
+    """Return all rows of a query that is asked in pages of `size` rows: `page(limit, offset)` is the query.
+
+    The query must order its rows fully, so that the pages fit together. Raises QueryRefusedError if there are
+    more than `most` rows, and as `first_answer`.
+    """
+    found: list[Row] = []
+    while True:
+        rows = rows_at(config, url, page(size, len(found)))
+        if rows and rows == found[-len(rows) :]:
+            raise BadAnswerError(f"{host_of(url)} keeps sending the same part of its answer.")
+        found += rows
+        if len(found) > most:
+            raise QueryRefusedError(f"The query finds more than {most:,} rows; ask for less.")
+        if len(rows) < size:
+            return found
 
 
 def filled_query(name: str, **values: str) -> str:
@@ -107,71 +141,20 @@ def qid_of(config: WikiConfig, term: Term | None) -> str | None:
     return qid if _QID.fullmatch(qid) else None
 
 
-def _select_at(config: WikiConfig, url: str, query: str) -> list[Row]:
-    from SPARQLWrapper import JSON, POST, SPARQLWrapper
-    from SPARQLWrapper.SPARQLExceptions import EndPointInternalError, SPARQLWrapperException
-
-    wrapper = SPARQLWrapper(url, agent=config.user_agent)  # one a query: it is not safe for threads
-    wrapper.setMethod(POST)
-    wrapper.setReturnFormat(JSON)
-    wrapper.setOnlyConneg(True)
-    wrapper.timeout = config.timeout_s  # setTimeout() makes 0.5 s into 0, which means for ever
-    wrapper.setQuery(query)
+def _rows(url: str, reply: Reply) -> list[Row]:
+    if b"java.util.concurrent.TimeoutException" in reply.body[-20_000:]:
+        raise TransientError(f"{host_of(url)} ran out of time in the middle of its answer.")
+    if "json" not in reply.kind.lower():
+        kind = reply.kind or "no type"
+        raise BadAnswerError(f"{host_of(url)} answered with {kind} instead of a table: {reply.body[:120]!r}")
     try:
-        response = wrapper.query().response
-        with response:
-            kind = response.headers.get("Content-Type", "")
-            body = response.read(_LARGEST_ANSWER + 1)
-    except urllib.error.HTTPError as error:
-        with error:
-            _raise_for_status(url, error.code, error.read(2000), error.headers.get("Retry-After"))
-    except EndPointInternalError as error:
-        raise TransientError(f"{_host(url)} could not finish the query (500). {_words(error)}") from error
-    except SPARQLWrapperException as error:
-        raise QueryRefusedError(f"{_host(url)} refused the query. {_words(error)}") from error
-    except (TimeoutError, urllib.error.URLError, ConnectionError, http.client.HTTPException) as error:
-        raise TransientError(f"{_host(url)} could not be reached, or did not answer in time.") from error
-    return _rows(url, kind, body)
-
-
-def _raise_for_status(url: str, status: int, body: bytes, retry_after: str | None) -> NoReturn:
-    wait = asked_wait(retry_after)
-    text = body.decode("utf-8", "replace")
-    if status == 429:
-        raise TransientError(f"{_host(url)} says we ask too often (429).", wait)
-    if status == 403:
-        raise BannedError(f"{_host(url)} shut us out (403): {text[:200]}")
-    if status >= 500:
-        raise TransientError(f"{_host(url)} has a problem of its own ({status}).", wait)
-    raise QueryRefusedError(f"{_host(url)} refused the query ({status}).")
-
-
-def _rows(url: str, kind: str, body: bytes) -> list[Row]:
-    if len(body) > _LARGEST_ANSWER:
-        raise BadAnswerError(f"{_host(url)} sent more than {_LARGEST_ANSWER // 1_000_000} MB.")
-    if b"java.util.concurrent.TimeoutException" in body[-20_000:]:
-        raise TransientError(f"{_host(url)} ran out of time in the middle of its answer.")
-    if "json" not in kind.lower():
-        raise BadAnswerError(f"{_host(url)} answered with {kind or 'no type'} instead of a table: {body[:120]!r}")
-    try:
-        answer = json.loads(body)
+        answer = json.loads(reply.body)
         bindings = answer["results"]["bindings"]
         return [{name: _term(value) for name, value in row.items()} for row in bindings]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadAnswerError(f"{_host(url)} sent an answer that is cut off or is no table of results.") from error
+        raise BadAnswerError(f"{host_of(url)} sent an answer that is cut off or is no table of results.") from error
 
 
 def _term(value: Mapping[str, Any]) -> Term:
     kind = "literal" if value["type"] == "typed-literal" else value["type"]
     return Term(str(value["value"]), kind, value.get("xml:lang", ""))
-
-
-def _host(url: str) -> str:
-    return f"The query service {urlsplit(url).netloc}"
-
-
-def _words(error: Exception) -> str:
-    text = error.args[0] if error.args else ""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    return " ".join(str(text).split())[:200]

@@ -1,8 +1,8 @@
 """Taxa as plain facts, put together from rows of query answers; pure, asks nobody.
 
 Where Wikidata says several things and one is needed, the choice is always the same for the same data: among
-names the one that is also the item's label, else the first in alphabetical order; among parents and ids the
-lowest.
+names the one that is also the item's label, else the first in alphabetical order; among parents the best-ranked,
+then the lowest; among ids the lowest.
 """
 
 from collections import defaultdict
@@ -46,6 +46,8 @@ RANKS: Mapping[str, str] = MappingProxyType(
         "Q713623": "clade",
     }
 )
+SPECIES_AND_BELOW = frozenset({"Q7432", "Q1306176", "Q68947", "Q767728", "Q279749", "Q4886"})
+"""Ranks whose taxa have no species below them."""
 ID_KEYS = ("gbif", "ncbi", "nsr", "worms", "col", "inaturalist")
 
 
@@ -63,9 +65,11 @@ class TaxonFacts:
     """What Wikidata says about one taxon.
 
     `rank` is an English word ("species", "genus" ...), None if the item has none or an unnamed one.
-    `parent_qid` is one of `parent_qids` (all best-ranked P171, in order of number). `authorship` is the
-    citation as Wikidata has it (P6507), else authors and year of the name statement as "Author, 1758", in
-    brackets if the statement says that it is a recombination. `ids` has the keys of `ID_KEYS` that are known.
+    `parent_qid` is one of `parent_qids` (all P171 that are not deprecated, the best-ranked first, then in order
+    of number). `authorship` is the citation as Wikidata has it (P6507), else authors and year of the name
+    statement as "Author, 1758", in brackets if the statement says that it is a recombination. `ids` has the keys
+    of `ID_KEYS` that are known. `synonyms` are other scientific names, in alphabetical order. `merged_into` is
+    set for an item that became a redirect: it bears its target's name, and its one parent is its target.
     """
 
     qid: str
@@ -78,6 +82,8 @@ class TaxonFacts:
     names: tuple[TaxonName, ...] = ()
     ids: Mapping[str, str] = field(default_factory=dict)
     image_title: str | None = None
+    synonyms: tuple[str, ...] = ()
+    merged_into: str | None = None
 
 
 def number_of(qid: str) -> int:
@@ -86,28 +92,49 @@ def number_of(qid: str) -> int:
 
 
 def taxa_of_rows(
-    config: WikiConfig, facts: Iterable[Row], names: Iterable[Row], authors: Iterable[Row]
+    config: WikiConfig,
+    facts: Iterable[Row],
+    names: Iterable[Row],
+    authors: Iterable[Row],
+    synonyms: Iterable[Row] = (),
 ) -> dict[str, TaxonFacts]:
-    """Return the taxa, by Q-id in order of number, from the rows of the three taxon queries."""
+    """Return the taxa, by Q-id in order of number, from the rows of the four taxon queries."""
     said = _by_taxon(config, facts)
     called = _by_taxon(config, names)
     signed = _by_taxon(config, authors)
+    others = {
+        qid: {" ".join(row["name"].value.split()) for row in rows} for qid, rows in _by_taxon(config, synonyms).items()
+    }
     return {
-        qid: _taxon(config, qid, said[qid], called.get(qid, []), signed.get(qid, []))
+        qid: _taxon(config, qid, said[qid], called.get(qid, []), signed.get(qid, []), others.get(qid, set()))
         for qid in sorted(said, key=number_of)
         if _values(said[qid], "name")  # an item without P225 is no taxon
     }
 
 
+def merged(qid: str, target: TaxonFacts) -> TaxonFacts:
+    """Return what is known of an item that was merged into another: it stands for its target, and right below it."""
+    return TaxonFacts(
+        qid=qid,
+        scientific_name=target.scientific_name,
+        rank=target.rank,
+        rank_qid=target.rank_qid,
+        parent_qid=target.qid,
+        parent_qids=(target.qid,),
+        authorship=target.authorship,
+        merged_into=target.qid,
+    )
+
+
 def without_cycles(taxa: Mapping[str, TaxonFacts]) -> dict[str, TaxonFacts]:
     """Return the taxa with each `parent_qid` among the taxa themselves and no walk upwards that comes back.
 
-    Parents are tried from the lowest number up; the first that is in `taxa` and does not lead back to the
-    taxon is taken, else there is none and the taxon becomes a root. Taxa choose in order of number, so the
-    result does not depend on the order of `taxa`.
+    Parents are tried in the order of `parent_qids`; the first that is in `taxa` and does not lead back to the
+    taxon is taken, else there is none and the taxon becomes a root. Taxa choose in order of number, those that
+    were merged into others first, so the result does not depend on the order of `taxa`.
     """
     chosen: dict[str, str | None] = {}
-    for qid in sorted(taxa, key=number_of):
+    for qid in sorted(taxa, key=lambda one: (taxa[one].merged_into is None, number_of(one))):
         inside = (parent for parent in taxa[qid].parent_qids if parent in taxa)
         chosen[qid] = next((parent for parent in inside if not _leads_to(parent, qid, chosen)), None)
     return {qid: replace(taxa[qid], parent_qid=chosen[qid]) for qid in chosen}
@@ -128,12 +155,16 @@ def _by_taxon(config: WikiConfig, rows: Iterable[Row]) -> dict[str, list[Row]]:
     return grouped
 
 
-def _taxon(config: WikiConfig, qid: str, facts: list[Row], names: list[Row], authors: list[Row]) -> TaxonFacts:
+def _taxon(
+    config: WikiConfig, qid: str, facts: list[Row], names: list[Row], authors: list[Row], synonyms: set[str]
+) -> TaxonFacts:
     written = _values(facts, "name")
     labels = {row["value"].value for row in names if row["key"].value == "label"}
     scientific_name = min(written, key=lambda name: (name not in labels, name))
     ranks = sorted(_items(config, facts, "rank"), key=lambda rank: (rank not in RANKS, number_of(rank)))
-    parents = tuple(sorted(_items(config, facts, "parent") - {qid}, key=number_of))
+    best = _items(config, facts, "parent") - {qid}
+    others = _items(config, facts, "any parent") - best - {qid}
+    parents = (*sorted(best, key=number_of), *sorted(others, key=number_of))
     rank_words = sorted(_values(facts, "rank word"))
     rank = RANKS.get(ranks[0]) or (rank_words[0] if rank_words else None) if ranks else None
     ids = {key: min(found, key=_id_order) for key in ID_KEYS if (found := _values(facts, key))}
@@ -149,6 +180,7 @@ def _taxon(config: WikiConfig, qid: str, facts: list[Row], names: list[Row], aut
         names=_names(config, names, written),
         ids=ids,
         image_title=f"File:{unquote(images[0].rpartition('/')[2]).replace('_', ' ')}" if images else None,
+        synonyms=tuple(sorted((written | synonyms) - {scientific_name, ""})),
     )
 
 

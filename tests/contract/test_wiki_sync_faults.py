@@ -241,7 +241,7 @@ def test_a_query_service_that_says_200_and_sends_nonsense_is_found_out(
 def test_a_ban_and_a_silence_of_the_query_service(standin: StandInCommons, tmp_path: Path) -> None:
     standin.faults.next("sparql", "403-banned")
     with pytest.raises(BannedError, match="banned until"):
-        TaxonSource(config(standin, tmp_path)).taxa(["Q900"])
+        TaxonSource(config(standin, tmp_path, user_agent=f"{tmp_path.name}/1 (banned@example.org)")).taxa(["Q900"])
     standin.faults.next("sparql", "timeout", seconds=3.0, times=2)
     before = time.monotonic()
     with pytest.raises(TransientError, match="in time"):
@@ -253,13 +253,21 @@ def test_the_next_query_service_is_asked_when_the_first_cannot_answer(
     standin: StandInCommons, world: World, tmp_path: Path
 ) -> None:
     with StandInCommons(world) as spare:
-        both = config(standin, tmp_path, sparql_urls=(standin.sparql_url, spare.sparql_url), max_retries=0)
-        for fault in ("502-html", "text-200", "403-banned", "404"):
+        urls = (standin.sparql_url, spare.sparql_url)
+        agent = f"{tmp_path.name}/1 (banned@example.org)"  # a ban stays with who was banned
+        both = config(standin, tmp_path, sparql_urls=urls, max_retries=0, user_agent=agent)
+        for fault in ("502-html", "text-200", "404", "500-timeout"):
             standin.faults.next("sparql", fault)
             spare.calls.clear()
             assert set(TaxonSource(both).lineages(["Q900"])) == {"Q900"}
             assert standin.faults.pending == 0
             assert spare.calls.count("sparql") == 1
+        standin.faults.next("sparql", "403-banned")
+        assert set(TaxonSource(both).lineages(["Q900"])) == {"Q900"}
+        banned_at = standin.calls.count("sparql")
+        assert set(TaxonSource(both).lineages(["Q900"])) == {"Q900"}
+        assert standin.calls.count("sparql") == banned_at
+        both = config(standin, tmp_path, sparql_urls=urls, max_retries=0)
         spare.faults.next("sparql", "502-html")
         standin.faults.next("sparql", "502-html")
         with pytest.raises(TransientError):

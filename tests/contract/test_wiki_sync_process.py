@@ -113,4 +113,4 @@ def test_pywikibot_and_sparqlwrapper_are_imported_in_one_place_each() -> None:
                 top = words[1].split(".")[0]
                 if top in importers:
                     importers[top].add(path.name)
-    assert importers == {"pywikibot": {"session.py"}, "SPARQLWrapper": {"sparql.py"}}
+    assert importers == {"pywikibot": {"session.py"}, "SPARQLWrapper": {"endpoints.py"}}

@@ -72,6 +72,8 @@ def test_all_facts_of_a_taxon_come_in(source: TaxonSource) -> None:
         "inaturalist": "49133",
     }
     assert taxon.image_title == "File:Vanessa atalanta (male).jpg"
+    assert taxon.synonyms == ("Papilio atalanta", "Pyrameis atalanta")
+    assert taxon.merged_into is None
     assert [(name.language, name.name, name.preferred) for name in taxon.names] == [
         ("nl", "atalanta", True),
         ("nl", "admiraalvlinder", False),
@@ -106,7 +108,7 @@ def test_lineages_of_many_share_their_upper_parts_and_their_requests(
     standin: StandInCommons, source: TaxonSource
 ) -> None:
     assert len(source.lineages(["Q14", "Q15", "Q16", "Q13"])) == 7
-    assert standin.calls.count("sparql") == 4
+    assert standin.calls.count("sparql") == 5
 
 
 def test_a_cycle_of_parents_is_broken_the_same_way_each_time(world: World, source: TaxonSource) -> None:
@@ -134,7 +136,7 @@ def test_more_items_than_a_batch_are_asked_for_in_batches(
 ) -> None:
     wanted = [world.taxa.add(f"Aus bus{n}", "species", ["Q13"]) for n in range(450)]
     assert set(source.taxa(wanted)) == set(wanted)
-    assert standin.calls.count("sparql") == 9
+    assert standin.calls.count("sparql") == 12
     assert {call.method for call in standin.calls.requests} == {"POST"}
 
 
@@ -161,12 +163,105 @@ def test_homonyms_are_all_found(world: World, source: TaxonSource) -> None:
     assert [match.qid for match in source.by_name(["Vanessa"])["Vanessa"]] == ["Q13", "Q77"]
 
 
-def test_descendants_are_found_and_limited(source: TaxonSource) -> None:
-    assert set(source.descendants("Q12")) == {"Q13", "Q14", "Q15", "Q16"}
-    assert len(source.descendants("Q12", limit=2)) == 2
-    assert source.descendants("Q14") == ()
+def test_names_of_synonyms_are_known_on_both_sides(source: TaxonSource) -> None:
+    taxa = source.taxa(["Q15", "Q16", "Q13"])
+    assert (taxa["Q15"].synonyms, taxa["Q16"].synonyms) == (("Vanessa atalanta",), ("Vanessa atalanta",))
+    assert taxa["Q13"].synonyms == ()
+
+
+def test_of_parents_the_best_ranked_is_followed_and_deprecated_ones_are_not_known(
+    world: World, source: TaxonSource
+) -> None:
+    world.taxa.add("Lepidoptera", "order", ["Q11"], qid="Q9")
+    world.taxa.add("Papilionoidea", "superfamily", ["Q9"], qid="Q99")
+    world.taxa.add_parent("Q12", "Q99", "Preferred")
+    world.taxa.add_parent("Q12", "Q9", "Deprecated")
+    taxon = source.lineages(["Q14"])["Q12"]
+    assert (taxon.parent_qid, taxon.parent_qids) == ("Q99", ("Q99", "Q11"))
+
+
+def test_a_merged_item_stands_below_its_target(world: World, source: TaxonSource) -> None:
+    world.taxa.merge("Q15", "Q14")
+    taxa = source.lineages(["Q15"])
+    assert set(taxa) == {"Q15", "Q14", "Q13", "Q12", "Q11", "Q10"}
+    old = taxa["Q15"]
+    assert (old.merged_into, old.parent_qid, old.scientific_name) == ("Q14", "Q14", "Vanessa atalanta")
+    assert source.taxa(["Q15"]) == {}
+
+
+def test_a_chain_of_redirects_is_followed_to_its_end(world: World, source: TaxonSource) -> None:
+    world.taxa.merge("Q16", "Q15")
+    world.taxa.merge("Q15", "Q14")
+    taxa = source.lineages(["Q16"])
+    assert taxa["Q16"].merged_into == "Q14"
+    assert "Q15" not in taxa
+
+
+def test_a_ring_of_redirects_leads_nowhere(world: World, source: TaxonSource) -> None:
+    world.taxa.merge("Q16", "Q15")
+    world.taxa.merge("Q15", "Q16")
+    assert source.lineages(["Q16"]) == {}
+
+
+def test_a_parent_that_was_merged_leads_on(world: World, source: TaxonSource) -> None:
+    world.taxa.add("Vanessinae", "genus", ["Q12"], qid="Q17")
+    world.taxa.merge("Q13", "Q17")
+    taxa = source.lineages(["Q14"])
+    line, at = ["Q14"], taxa["Q14"]
+    while at.parent_qid:
+        line.append(at.parent_qid)
+        at = taxa[at.parent_qid]
+    assert line == ["Q14", "Q13", "Q17", "Q12", "Q11", "Q10"]
+
+
+def test_a_target_below_its_own_redirect_ends(world: World, source: TaxonSource) -> None:
+    world.taxa.merge("Q13", "Q14")
+    taxa = source.lineages(["Q14", "Q13"])
+    assert (taxa["Q13"].parent_qid, taxa["Q14"].parent_qid) == ("Q14", None)
+
+
+def test_an_item_without_a_taxon_name_and_a_deleted_one_are_absent(world: World, source: TaxonSource) -> None:
+    world.taxa.lose_name("Q15")
+    world.taxa.delete("Q16")
+    assert set(source.lineages(["Q14", "Q15", "Q16"])) == {"Q14", "Q13", "Q12", "Q11", "Q10"}
+
+
+def test_what_lies_below_a_taxon_is_found_parents_first(
+    world: World, standin: StandInCommons, source: TaxonSource
+) -> None:
+    world.taxa.add("Vanessa atalanta rubria", "subspecies", ["Q14"], qid="Q18")
+    seen: list[int] = []
+    members = source.members("Q12", on_progress=seen.append)
+    assert members.qids == ("Q13", "Q14", "Q15", "Q16")
+    assert (members.n_found, members.is_complete) == (4, True)
+    assert (standin.calls.count("sparql"), seen) == (2, [1, 4])
+    assert source.members("Q15").qids == ()
     with pytest.raises(ValueError, match="limit"):
-        source.descendants("Q12", limit=0)
+        source.members("Q12", limit=0)
+
+
+def test_the_most_linked_members_come_first_with_what_stands_above_them(world: World, source: TaxonSource) -> None:
+    world.taxa.add("Aglais", "genus", ["Q12"], qid="Q20")
+    world.taxa.add("Aglais io", "species", ["Q20"], qid="Q21")
+    world.taxa.link("Q21", 60)
+    world.taxa.link("Q14", 50)
+    members = source.members("Q12", limit=3)
+    assert members.qids == ("Q13", "Q20", "Q21")
+    assert (members.n_found, members.is_complete) == (6, False)
+
+
+def test_a_ring_below_a_root_ends(world: World, source: TaxonSource) -> None:
+    world.taxa.add_parent("Q12", "Q13")
+    assert set(source.members("Q12").qids) == {"Q13", "Q14", "Q15", "Q16"}
+
+
+def test_looking_stops_when_far_too_many_were_seen(world: World, standin: StandInCommons, source: TaxonSource) -> None:
+    for n in range(6):
+        genus = world.taxa.add(f"Aus{n}", "genus", ["Q12"])
+        world.taxa.add(f"Aus{n} bus", "species", [genus])
+    members = source.members("Q12", limit=1)
+    assert (len(members.qids), members.is_complete) == (1, False)
+    assert standin.calls.count("sparql") == 1
 
 
 def test_what_is_no_item_id_never_reaches_the_service(standin: StandInCommons, source: TaxonSource) -> None:
