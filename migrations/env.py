@@ -22,6 +22,10 @@ def run() -> None:
     """Run the migrations online, in one transaction."""
     engine = context.config.attributes.get("engine") or Database(Settings().database).engine
     with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            # SQLite changes a table by making it anew; with foreign keys on, dropping the old one would fail. Only for
+            # this connection, and only before its transaction begins.
+            connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
         context.configure(
             connection=connection,
             target_metadata=metadata,
@@ -31,6 +35,9 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+        if engine.dialect.name == "sqlite":
+            connection.rollback()
+            connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
 
 
 if context.is_offline_mode():

@@ -15,6 +15,8 @@ from icones import __version__
 
 WDQS = "https://query.wikidata.org/sparql"
 QLEVER = "https://qlever.dev/api/wikidata"
+WCQS = "https://commons-query.wikimedia.org/sparql"
+QLEVER_COMMONS = "https://qlever.dev/api/wikimedia-commons"
 
 
 class Settings(BaseSettings):
@@ -31,9 +33,31 @@ class Settings(BaseSettings):
 
     commons_api_url: str = "https://commons.wikimedia.org/w/api.php"
     sparql_urls: tuple[str, ...] = (WDQS, QLEVER)
+    commons_sparql_urls: tuple[str, ...] = (WCQS, QLEVER_COMMONS)
+    wcqs_cookie: SecretStr = SecretStr("")
     image_hosts: tuple[str, ...] = ("upload.wikimedia.org", "commons.wikimedia.org")
+    items_api_url: str = ""
     depicts_property: str = "P180"
+    box_property: str = "P2677"
+    stated_as_property: str = "P5997"
+    based_on_property: str = "P887"
+    heuristic_item: str = ""
+    represents_property: str = "P6243"
+    bot_user: str = ""
+    bot_password: SecretStr = SecretStr("")
+    stop_page: str = "Commons:Icones/stop"
+    tool_page: str = "Commons:Icones"
+    editgroups: str = "icones"
+    person_edits_per_minute: float = Field(default=20.0, gt=0)
+    edit_lease_s: float = Field(default=180.0, gt=0)
+    edit_tries: int = Field(default=12, ge=1, le=1000)
     languages: tuple[str, ...] = ("en", "nl", "de", "fr")
+
+    gbif_url: str = "https://api.gbif.org/v2/species/match"
+    gbif_checklist: str = "d7dddbf4-2cf0-4f39-9b2a-bb099caae36c"
+    col_url: str = "https://api.checklistbank.org/dataset/3LR/match/nameusage"
+    worms_url: str = "https://www.marinespecies.org/rest"
+    names_pause_s: float = Field(default=0.2, ge=0)
 
     oauth_root: str = "https://meta.wikimedia.org/w/rest.php/oauth2"
     oauth_client_id: str = ""
@@ -45,18 +69,30 @@ class Settings(BaseSettings):
     weights_from_hub: bool = True
     threads: int = Field(default=2, ge=1, le=64)
 
+    taxa_days: float = Field(default=30.0, ge=0)
+    scope_taxa: int = Field(default=20_000, ge=0)
     session_days: int = Field(default=30, ge=1, le=365)
     max_image_bytes: int = Field(default=40_000_000, ge=100_000)
+    image_width: int = Field(default=960, ge=250, le=3840)
+    image_cache_bytes: int = Field(default=20_000_000_000, ge=0)
     wiki_timeout_s: float = Field(default=30.0, gt=0)
     wiki_retries: int = Field(default=4, ge=0, le=15)
     wiki_retry_wait_s: float = Field(default=1.0, ge=0)
     job_timeout_s: float = Field(default=6 * 3600, gt=0)
-    sync_hours: float = Field(default=24.0, ge=0)
+    sync_minutes: float = Field(default=60.0, ge=0)
+    check_hours: float = Field(default=24.0, gt=0)
 
     @property
     def database(self) -> str:
         """The database's address: as set, else an SQLite file in the data folder."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'icones.sqlite'}"
+
+    @property
+    def items_api(self) -> str:
+        """The API of the wiki that holds the items: as set, else Wikidata for Commons, else the same wiki."""
+        host = urlsplit(self.commons_api_url).hostname or ""
+        known = {"commons.wikimedia.org": "www.wikidata.org", "test-commons.wikimedia.org": "test.wikidata.org"}
+        return self.items_api_url or (f"https://{known[host]}/w/api.php" if host in known else self.commons_api_url)
 
     @property
     def user_agent(self) -> str:
@@ -91,6 +127,8 @@ class Settings(BaseSettings):
         secret = {
             "ICONES_SECRET_KEY": self.secret_key.get_secret_value(),
             "ICONES_OAUTH_CLIENT_SECRET": self.oauth_client_secret.get_secret_value(),
+            "ICONES_BOT_PASSWORD": self.bot_password.get_secret_value(),
+            "ICONES_WCQS_COOKIE": self.wcqs_cookie.get_secret_value(),
         }
         return os.environ | told | secret
 

@@ -28,7 +28,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = _with_driver(url)
-        options: dict[str, Any] = {"pool_pre_ping": True}
+        # What was asked with may be a person's (sealed) token: it does not belong in a log.
+        options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": 30, "check_same_thread": False}
         self._engine = sa.create_engine(self.url, **options)

@@ -12,23 +12,32 @@ from datetime import datetime, timedelta
 from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
+from huey.api import Huey
 from sqlmodel import Session
 
 from icones.campaigns import queries as campaigns
+from icones.campaigns.sources import ON_THE_WIKI
 from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import Database
+from icones.depicts import queries as edits
 from icones.identifications import queries as identifications
-from icones.jobs import queries, runner
-from icones.jobs.queue import make_queue
+from icones.jobs import queries, runner, taxa
+from icones.jobs.care import LOOK_BACK
+from icones.jobs.listing import is_check_due
+from icones.jobs.pens import STOP_PAGE
+from icones.jobs.queue import WIKI_LANE, make_queue
 from icones.learning import queries as learning
-from icones.models import Campaign, JobKind, SourceKind
+from icones.models import Campaign, JobKind, JobState, Writes
 
 log = logging.getLogger(__name__)
 
 SWEEP_S = 1.0
 TRY_AGAIN_AFTER = timedelta(hours=1)
 """How long a scheduled sync that failed is left alone."""
+LOOK_AGAIN_AFTER = timedelta(minutes=5)
+"""How long a push that the wiki stopped, or that failed, is left alone."""
+CARE_EVERY = timedelta(hours=1)
 NAME = "worker"
 
 
@@ -39,11 +48,12 @@ class Clock:
         self._settings = settings
         self._database = database
         self._queue = make_queue(settings)
+        self._wiki_lane = make_queue(settings, WIKI_LANE)
 
     @property
-    def queue(self) -> object:
-        """The queue whose consumer this process runs."""
-        return self._queue
+    def queues(self) -> tuple[Huey, ...]:
+        """The queues whose consumers this process runs, a worker each."""
+        return (self._queue, self._wiki_lane)
 
     def sweep(self) -> None:
         """Send waiting runs to the queue, take up killed ones, and give a sign of life."""
@@ -51,15 +61,13 @@ class Clock:
         runner.take_up_silent(self._database, now)
         with self._database.writing() as session:
             queries.beat(session, NAME, now)
-            ready = [run.id or 0 for run in queries.ready(session)]
-        pending = set(self._pending())
-        for run_id in ready:
+            ready = [(run.id or 0, run.kind) for run in queries.ready(session)]
+        pending = {int(task.args[0]) for queue in self.queues for task in queue.pending()}
+        for run_id, kind in ready:
             # A message may have been taken in vain, while another run of the campaign went on: it is sent again.
             if run_id not in pending:
-                self._queue.run(run_id)
-
-    def _pending(self) -> list[int]:
-        return [int(task.args[0]) for task in self._queue.pending()]
+                lane = self._wiki_lane if kind in queries.BESIDE else self._queue
+                lane.run(run_id)
 
     def ask_for_what_is_due(self) -> None:
         """Ask for syncs whose time has come and for retraining where enough was newly verified."""
@@ -70,15 +78,26 @@ class Clock:
                     runner.ask(session, JobKind.SYNC, campaign, now, trigger="schedule")
                 if retrain_is_due(session, campaign):
                     runner.ask(session, JobKind.RETRAIN, campaign, now, trigger="labels")
+                if push_is_due(session, campaign, now):
+                    runner.ask(session, JobKind.PUSH, campaign, now, trigger="schedule")
+                if care_is_due(session, campaign, now):
+                    runner.ask(session, JobKind.CARE, campaign, now, trigger="schedule")
 
     def _sync_is_due(self, session: Session, campaign: Campaign, now: datetime) -> bool:
-        if campaign.source_kind is not SourceKind.CATEGORY or not self._settings.sync_hours or not campaign.synced_at:
+        minutes = self._settings.sync_minutes
+        if campaign.source_kind not in ON_THE_WIKI or not minutes or not campaign.synced_at:
             return False
         last = queries.last_finished(session, campaign.id or 0, [JobKind.SYNC])
-        tried = last.finished_at if last else None
-        if tried is not None and tried > now - TRY_AGAIN_AFTER:
-            return False  # it failed lately: Commons is not asked again every few seconds
-        return campaign.synced_at < now - timedelta(hours=self._settings.sync_hours)
+        if last and last.state is JobState.FAILED and (last.finished_at or now) > now - TRY_AGAIN_AFTER:
+            return False  # Commons is not asked again every few seconds
+        return campaign.synced_at < now - timedelta(minutes=minutes) or is_check_due(
+            campaign, now, self._settings.check_hours
+        )
+
+    def ask_for_taxa(self) -> None:
+        """Ask for the renewal of what Wikidata says of the taxa, where it is old."""
+        with self._database.writing() as session:
+            taxa.ask_for_what_is_due(session, self._settings, utc_now())
 
     def ask_for_invariants(self) -> None:
         """Ask for the nightly check, in the name of the first campaign there is."""
@@ -101,16 +120,39 @@ def retrain_is_due(session: Session, campaign: Campaign) -> bool:
     return identifications.n_verified_since(session, campaign.id or 0, since) >= campaign.retrain_after
 
 
+def push_is_due(session: Session, campaign: Campaign, now: datetime) -> bool:
+    """Say whether something that was sent off can be written now, as far as we know without asking the wiki."""
+    if campaign.writes is Writes.OFF or campaign.writing_paused_at is not None:
+        return False
+    notice = edits.notice(session, STOP_PAGE)
+    if notice is not None and (notice.text or notice.problem) and notice.checked_at > now - LOOK_AGAIN_AFTER:
+        return False
+    last = queries.last_finished(session, campaign.id or 0, [JobKind.PUSH])
+    if last is not None and last.state is JobState.FAILED and (last.finished_at or now) > now - LOOK_AGAIN_AFTER:
+        return False
+    return edits.has_due(session, campaign.id or 0, now)
+
+
+def care_is_due(session: Session, campaign: Campaign, now: datetime) -> bool:
+    """Say whether it is time to see what became of our edits: every hour, as long as some are young."""
+    if campaign.writes is Writes.OFF or not edits.written(session, campaign.id or 0, now - LOOK_BACK):
+        return False
+    last = queries.last_finished(session, campaign.id or 0, [JobKind.CARE])
+    return last is None or (last.finished_at or now) < now - CARE_EVERY
+
+
 def work(settings: Settings, database: Database, beside: int = 0) -> None:
     """Work until told to stop (SIGINT, SIGTERM), or until the process ``beside`` that started us is no more."""
     clock = Clock(settings, database)
     scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
     scheduler.add_job(clock.sweep, "interval", seconds=SWEEP_S)
     scheduler.add_job(clock.ask_for_what_is_due, "interval", seconds=20)
+    scheduler.add_job(clock.ask_for_taxa, "cron", hour=2, minute=40)
     scheduler.add_job(clock.ask_for_invariants, "cron", hour=3, minute=20)
-    consumer = clock.queue.create_consumer(  # type: ignore[attr-defined]
-        workers=1, worker_type="thread", periodic=False, initial_delay=0.1, max_delay=0.5
-    )
+    consumers = [
+        queue.create_consumer(workers=1, worker_type="thread", periodic=False, initial_delay=0.1, max_delay=0.5)
+        for queue in clock.queues
+    ]
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -120,7 +162,8 @@ def work(settings: Settings, database: Database, beside: int = 0) -> None:
     signal.signal(signal.SIGTERM, on_signal)
     clock.sweep()
     scheduler.start()
-    consumer.start()
+    for consumer in consumers:
+        consumer.start()
     log.info("the worker is ready")
     # Huey's start() takes the signals for itself; ours come back here.
     signal.signal(signal.SIGINT, on_signal)
@@ -130,4 +173,5 @@ def work(settings: Settings, database: Database, beside: int = 0) -> None:
             log.warning("the server that started this worker is gone; so is the worker")
             break
     scheduler.shutdown(wait=False)
-    consumer.stop(graceful=False)
+    for consumer in consumers:
+        consumer.stop(graceful=False)

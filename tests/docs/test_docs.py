@@ -14,7 +14,7 @@ from icones.models import JobKind
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = [f"ICONES_{name.upper()}" for name in Settings.model_fields]
 COMMANDS = (
-    *("serve", "worker", "migrate", "check", "demo", "sync", "import", "embed"),
+    *("serve", "worker", "migrate", "check", "demo", "sync", "taxa", "import", "embed"),
     *("train", "predict", "similar", "identify", "export", "backup", "restore"),
 )
 
@@ -30,7 +30,19 @@ def test_a_column_of_exports_is_described(column: str) -> None:
     assert f"`{column}`" in (ROOT / "docs/data-dictionary.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "campaign create", "campaign list", "user grant"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *COMMANDS,
+        "campaign create",
+        "campaign list",
+        "user grant",
+        "depicts allow",
+        "depicts push",
+        "depicts undo",
+        "depicts status",
+    ],
+)
 def test_a_command_explains_itself_and_is_documented(command: str) -> None:
     answer = CliRunner().invoke(app, [*command.split(), "--help"])
     assert answer.exit_code == 0

@@ -57,11 +57,18 @@ def tell(result: dict[str, Any], as_json: bool, words: str) -> None:
 
 
 def carry_out(
-    settings: Settings, database: Database, campaign: Campaign, kind: JobKind, as_json: bool, **parameters: Any
+    settings: Settings,
+    database: Database,
+    campaign: Campaign,
+    kind: JobKind,
+    as_json: bool,
+    *,
+    another: bool = False,
+    **parameters: Any,
 ) -> JobRun:
     """Ask for a run and carry it out here and now, with a progress bar; raise if it failed."""
     with database.writing() as session:
-        run = runner.ask(session, kind, campaign, utc_now(), trigger="command", parameters=parameters)
+        run = runner.ask(session, kind, campaign, utc_now(), trigger="command", parameters=parameters, another=another)
     ended = threading.Event()
     watcher = threading.Thread(target=_watch, args=(database, run.id or 0, ended, as_json), daemon=True)
     watcher.start()

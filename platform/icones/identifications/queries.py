@@ -83,6 +83,24 @@ def figure_ids_of(session: Session, campaign_id: int) -> Sequence[int]:
     return [figure_id for figure_id in session.exec(question) if figure_id is not None]
 
 
+def figures_named(session: Session, qids: Collection[str]) -> dict[int, set[int]]:
+    """Return the figures that somebody's standing identification gives one of these taxa, by campaign."""
+    found: dict[int, set[int]] = {}
+    for batch in batches(sorted(qids)):
+        question = (
+            select(Figure.campaign_id, Figure.id)
+            .join(Identification, col(Identification.figure_id) == Figure.id)
+            .where(
+                col(Identification.taxon_qid).in_(batch),
+                col(Identification.ended_at).is_(None),
+                col(Figure.removed_at).is_(None),
+            )
+        )
+        for campaign_id, figure_id in session.exec(question):
+            found.setdefault(campaign_id, set()).add(figure_id or 0)
+    return found
+
+
 def verified(session: Session, campaign_id: int) -> Sequence[Determination]:
     """Return the verified determinations of a campaign, by figure."""
     question = (

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from icones.campaigns.service import Door
+from icones.depicts import outbox
 from icones.errors import BadInputError, ConflictError, NotAllowedError, NotFoundError
 from icones.identifications import queries
 from icones.identifications.consensus import Rule, Verdict, Vote, decide
@@ -33,6 +34,8 @@ from icones.people import queries as people
 from icones.taxa import queries as taxa
 from icones.taxa import service as taxon_service
 
+MOVED = "Wikidata changed where a taxon stands."
+"""What the history adds to the rule when nobody said anything new and a lineage did."""
 PRIORITY_OF_DISPUTE = 3.0
 PRIORITY_OF_CONFIRMATION = 2.0
 
@@ -122,7 +125,8 @@ def _speaks_as(session: Session, door: Door, person: Person, taxon_qid: str | No
     if door.role is None or door.role is Role.VOLUNTEER:
         return Role.VOLUNTEER
     member = people.membership(session, door.campaign.id or 0, person.id or 0)
-    field_of = people.expertise(session, member.id or 0) if member and member.role is Role.SPECIALIST else set()
+    known = people.expertise(session, member.id or 0) if member and member.role is Role.SPECIALIST else set()
+    field_of = set(taxon_service.current(session, known).values())
     if not field_of or taxon_qid is None:
         return door.role
     line = taxa.lineages(session, [taxon_qid]).get(taxon_qid, ())
@@ -165,21 +169,29 @@ def recompute(
     *,
     cause: int | None = None,
     model_version_id: int | None = None,
+    because: str = "",
 ) -> int:
-    """Derive the determinations and review tasks of these figures anew; return how many changed state."""
+    """Derive the determinations and review tasks of these figures anew; return how many changed state.
+
+    Taxa that were merged stand for their targets; a determination that says the same as before under another id is
+    left as it was written. ``because`` is added to the rule in the history.
+    """
     standing = queries.standing(session, figure_ids)
+    determinations = queries.determinations(session, figure_ids)
     named = {row.taxon_qid for rows in standing.values() for row in rows if row.taxon_qid}
-    lineages = taxa.lineages(session, named)
+    now_called = taxon_service.current(session, [*named, *(row.taxon_qid for row in determinations.values())])
+    lineages = taxa.lineages(session, {now_called[qid] for qid in named})
     predicted = queries.with_prediction(session, figure_ids)
-    changed = 0
-    for figure_id, row in queries.determinations(session, figure_ids).items():
+    changed: list[Determination] = []
+    for figure_id, row in determinations.items():
         votes = [
-            Vote(one.person_id, one.given_as is not Role.VOLUNTEER, one.answer, one.taxon_qid)
+            Vote(one.person_id, one.given_as is not Role.VOLUNTEER, one.answer, now_called.get(one.taxon_qid or ""))
             for one in standing.get(figure_id, [])
         ]
         verdict = decide(votes, rule_of(campaign), lineages, has_prediction=figure_id in predicted)
-        if (row.state, row.answer, row.taxon_qid) != (verdict.state, verdict.answer, verdict.taxon_qid):
-            changed += 1
+        said = (row.state, row.answer, now_called.get(row.taxon_qid or ""))
+        if said != (verdict.state, verdict.answer, verdict.taxon_qid):
+            changed.append(row)
             session.add(
                 DeterminationChange(
                     figure_id=figure_id,
@@ -187,24 +199,33 @@ def recompute(
                     after=verdict.state,
                     answer=verdict.answer,
                     taxon_qid=verdict.taxon_qid,
-                    rule=verdict.rule,
+                    rule=f"{verdict.rule} {because}".strip(),
                     identification_id=cause,
                     model_version_id=model_version_id,
                     at=now,
                 )
             )
             row.decided_at = now
-        row.state, row.answer, row.taxon_qid = verdict.state, verdict.answer, verdict.taxon_qid
+            row.state, row.answer, row.taxon_qid = verdict.state, verdict.answer, verdict.taxon_qid
         row.rule, row.n_agree, row.n_disagree = verdict.rule, verdict.n_agree, verdict.n_disagree
         row.settled_by = verdict.settled_by
         session.add(row)
-        _keep_task(session, row, verdict, len(votes), now)
-    return changed
+        _keep_task(session, row, verdict, len(votes), now, asked_again=cause is not None)
+    outbox.follow(session, campaign, changed, now)
+    return len(changed)
 
 
-def _keep_task(session: Session, row: Determination, verdict: Verdict, n_votes: int, now: datetime) -> None:
-    """Keep, move or end a figure's review task, as its state asks."""
+def _keep_task(
+    session: Session, row: Determination, verdict: Verdict, n_votes: int, now: datetime, *, asked_again: bool
+) -> None:
+    """Keep, move or end a figure's review task, as its state asks.
+
+    The question what to make of a statement that somebody removed on the wiki stays until a person has answered
+    (``asked_again``: an identification was given or withdrawn).
+    """
     task = session.get(ReviewTask, row.figure_id)
+    if task is not None and task.reason == outbox.REMOVED_ELSEWHERE and not asked_again:
+        return
     if row.state in (DeterminationState.VERIFIED, DeterminationState.UNIDENTIFIABLE):
         if task is not None:
             session.delete(task)

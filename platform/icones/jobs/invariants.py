@@ -33,7 +33,7 @@ INVARIANTS = (
     Invariant(
         "what is settled waits for nobody",
         "SELECT count(*) FROM reviewtask t JOIN determination d ON d.figure_id = t.figure_id "
-        "WHERE d.state IN ('verified', 'unidentifiable')",
+        "WHERE d.state IN ('verified', 'unidentifiable') AND t.reason <> 'removed_elsewhere'",
         "People would be asked what is known.",
     ),
     Invariant(
@@ -71,6 +71,11 @@ INVARIANTS = (
         "Consensus would not see that a taxon agrees with itself.",
     ),
     Invariant(
+        "a name means a taxon exactly when it is matched or settled",
+        "SELECT count(*) FROM nameanswer WHERE (state IN ('matched', 'settled')) <> (taxon_qid IS NOT NULL)",
+        "A page would show a name without a taxon, or a taxon that nobody trusts.",
+    ),
+    Invariant(
         "an image that is ready has a file",
         "SELECT count(*) FROM illustration WHERE state = 'ready' AND image_sha1 = ''",
         "The page would show a broken image.",
@@ -80,6 +85,37 @@ INVARIANTS = (
         "SELECT count(*) FROM modelversion WHERE state = 'champion' "
         "AND (published_at IS NULL OR retired_at IS NOT NULL)",
         "The record of models contradicts itself.",
+    ),
+    Invariant(
+        "a depicts edit that is done was written or found written",
+        "SELECT count(*) FROM depictsedit WHERE state = 'done' AND (wrote_at IS NULL OR account = '')",
+        "Nobody could say who wrote it, and when.",
+    ),
+    Invariant(
+        "a depicts edit that ended says why",
+        "SELECT count(*) FROM depictsedit WHERE state NOT IN ('waiting', 'sending', 'done') AND reason = ''",
+        "An edit would have vanished without a reason.",
+    ),
+    Invariant(
+        "an edit under way has a sender and an end of its lease",
+        "SELECT count(*) FROM depictsedit WHERE state = 'sending' AND (sender = '' OR lease_until IS NULL)",
+        "It would be held for ever.",
+    ),
+    Invariant(
+        "what goes out was sent off by somebody",
+        "SELECT count(*) FROM depictsedit WHERE batch_id IS NULL AND state IN ('sending', 'done')",
+        "Nothing is written without a person's click.",
+    ),
+    Invariant(
+        "one taxon is stated once on a file by us",
+        "SELECT count(*) FROM (SELECT illustration_id, qid FROM depictsedit WHERE action = 'add' AND state = 'done' "
+        "AND undone_at IS NULL AND gone_at IS NULL GROUP BY illustration_id, qid HAVING count(*) > 1) twice",
+        "The same statement would stand twice on Commons.",
+    ),
+    Invariant(
+        "leave to write is kept only of those who said yes",
+        "SELECT count(*) FROM wikigrant g JOIN person p ON p.id = g.person_id WHERE NOT p.writes_in_own_name",
+        "We would hold a token that its owner took back.",
     ),
     Invariant(
         "a figure belongs to its illustration's campaign",

@@ -9,6 +9,8 @@ from sqlmodel import Session, col, select
 from icones.models import JobKind, JobRun, JobState, WorkerBeat
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+BESIDE = (JobKind.PUSH, JobKind.CARE)
+"""Runs that may go on beside any other: the outbox has its own order, and they wait for the wiki most of the time."""
 
 
 def run(session: Session, run_id: int) -> JobRun | None:
@@ -35,9 +37,10 @@ def waiting(session: Session) -> Sequence[JobRun]:
 
 
 def ready(session: Session) -> Sequence[JobRun]:
-    """Return the waiting runs whose campaign has no run at work, oldest first."""
-    busy = {run.campaign_id for run in session.exec(select(JobRun).where(JobRun.state == JobState.RUNNING))}
-    return [run for run in waiting(session) if run.campaign_id not in busy]
+    """Return the waiting runs whose campaign has no run at work that they must wait for, oldest first."""
+    at_work = session.exec(select(JobRun).where(JobRun.state == JobState.RUNNING, col(JobRun.kind).not_in(BESIDE)))
+    busy = {run.campaign_id for run in at_work}
+    return [run for run in waiting(session) if run.kind in BESIDE or run.campaign_id not in busy]
 
 
 def silent(session: Session, before: datetime) -> Sequence[JobRun]:
@@ -57,6 +60,8 @@ def claim(session: Session, run_id: int, now: datetime) -> bool:
             other.state == JobState.RUNNING,
             other.campaign_id == JobRun.campaign_id,
             other.id != JobRun.id,
+            col(other.kind).not_in(BESIDE),
+            col(JobRun.kind).not_in(BESIDE),
         )
         .exists()
     )
@@ -75,6 +80,21 @@ def last_finished(session: Session, campaign_id: int, kinds: Collection[JobKind]
         JobRun.campaign_id == campaign_id, col(JobRun.kind).in_(list(kinds)), col(JobRun.finished_at).is_not(None)
     )
     return session.exec(question.order_by(col(JobRun.id).desc()).limit(1)).first()
+
+
+def last_asked(session: Session, campaign_id: int, kind: JobKind) -> JobRun | None:
+    """Return the run of a kind that was asked for last in a campaign, however far it has come."""
+    question = select(JobRun).where(JobRun.campaign_id == campaign_id, JobRun.kind == kind)
+    return session.exec(question.order_by(col(JobRun.id).desc()).limit(1)).first()
+
+
+def last_with_result(session: Session, campaign_id: int, kind: JobKind, key: str) -> JobRun | None:
+    """Return a campaign's latest run of a kind that was done and whose result says something of ``key``."""
+    question = select(JobRun).where(
+        JobRun.campaign_id == campaign_id, JobRun.kind == kind, JobRun.state == JobState.DONE
+    )
+    runs = session.exec(question.order_by(col(JobRun.id).desc()))
+    return next((run for run in runs if key in run.result), None)
 
 
 def beat(session: Session, name: str, now: datetime) -> None:

@@ -16,6 +16,8 @@ from huey.serializer import Serializer
 
 from icones.config import Settings
 
+WIKI_LANE = "icones-wiki"
+"""For pushes: one at a time in a worker, beside everything else."""
 EXIT_BUSY = 75
 """The child's word for "another run of this campaign goes on; later" (EX_TEMPFAIL of sysexits.h)."""
 
@@ -46,15 +48,18 @@ class JsonSerializer(Serializer):  # type: ignore[misc]
         return read["value"]
 
 
-def make_queue(settings: Settings) -> Huey:
-    """Return the queue of this installation with its one task, ``run``."""
+def make_queue(settings: Settings, lane: str = "icones") -> Huey:
+    """Return a queue of this installation with its one task, ``run``.
+
+    Each lane has a worker of its own: what waits for the wiki most of the time must not hold up what computes.
+    """
     common = {"serializer": JsonSerializer(), "results": False, "utc": True}
     url = settings.database
     if url.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        queue = SqliteHuey("icones", filename=str(settings.data_dir / "queue.sqlite"), **common)
+        queue = SqliteHuey(lane, filename=str(settings.data_dir / "queue.sqlite"), **common)
     else:
-        queue = PostgresHuey("icones", dsn=url.replace("+psycopg", ""), **common)
+        queue = PostgresHuey(lane, dsn=url.replace("+psycopg", ""), **common)
 
     def run(run_id: int) -> None:
         """Carry out one run in a child process: its memory goes back, its crash harms nobody."""

@@ -47,11 +47,18 @@ def ask(
     person: Person | None = None,
     trigger: str = "person",
     parameters: Mapping[str, Any] | None = None,
+    another: bool = False,
 ) -> JobRun:
-    """Put a run in the queue and return it; one that waits or goes on already is returned instead of a second."""
+    """Put a run in the queue and return it; one that waits or goes on already is returned instead of a second.
+
+    ``another`` asks for one of its own in any case (for kinds that may go on several times at once).
+    """
     campaign_id = campaign.id if campaign else None
-    known = queries.unfinished(session, campaign_id, kind)
+    known = None if another else queries.unfinished(session, campaign_id, kind)
     if known is not None:
+        if parameters and known.state is JobState.QUEUED:
+            known.parameters = {**known.parameters, **parameters}  # it has not begun: it can do this too
+            session.add(known)
         return known
     run = JobRun(
         campaign_id=campaign_id,
@@ -157,7 +164,8 @@ def execute(settings: Settings, database: Database, run_id: int, jobs: Mapping[J
     except CancelledError:
         return JobState.CANCELLED
     except (IconesError, LearningError, WikiError) as error:
-        return _end(progress, JobState.FAILED, problem=str(error))
+        told = {"code": error.code} if isinstance(error, IconesError) else {}
+        return _end(progress, JobState.FAILED, problem=str(error), result=told)
     except Exception:
         reference = uuid.uuid4().hex[:8]
         log.exception("run %s failed (reference %s)", run_id, reference)

@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
+import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from icones.models.columns import choice, moment, reference
@@ -12,6 +13,10 @@ class SourceKind(StrEnum):
     """Where a campaign's illustrations come from."""
 
     CATEGORY = "category"
+    QUERY = "query"
+    """A SPARQL query over the structured data of Commons."""
+    FILES = "files"
+    """A list of files on Commons, by title or M-id."""
     FOLDER = "folder"
     DEMO = "demo"
 
@@ -24,6 +29,14 @@ class Visibility(StrEnum):
     PRIVATE = "private"
 
 
+class Writes(StrEnum):
+    """Whether a campaign's verified determinations go to Commons, and under whose name."""
+
+    OFF = "off"
+    PEOPLE = "people"
+    BOT = "bot"
+
+
 class Campaign(SQLModel, table=True):
     """A set of illustrations to identify. The rule fields are what consensus reads."""
 
@@ -32,8 +45,8 @@ class Campaign(SQLModel, table=True):
     title: str = Field(max_length=200)
     description: str = Field(default="", max_length=4000)
     source_kind: SourceKind = choice(SourceKind)
-    source: str = Field(default="", max_length=500)
-    """The category's name, or the folder's."""
+    source: str = Field(default="", sa_type=sa.Text)
+    """The category's name, the query, the list of files (one a line), or the folder's name."""
     source_depth: int = 0
     root_taxon_qid: str | None = reference("taxon.qid", default=None, max_length=20, nullable=True)
     visibility: Visibility = choice(Visibility, default=Visibility.PUBLIC)
@@ -54,4 +67,19 @@ class Campaign(SQLModel, table=True):
     created_by: int | None = reference("person.id", default=None, nullable=True)
     created_at: datetime = moment()
     synced_at: datetime | None = moment(nullable=True)
+    changes_read_at: datetime | None = moment(nullable=True)
+    """Up to when the wiki's recent changes were read."""
+    checked_at: datetime | None = moment(nullable=True)
+    """When every file's revision was last compared with the wiki's."""
+    writes: Writes = choice(Writes, default=Writes.OFF)
+    edits_per_minute: float = 5.0
+    """The pace of the bot account."""
+    revert_limit: float = 0.05
+    """Writing pauses when a larger share of our edits was reverted."""
+    change_tags: str = Field(default="", max_length=200)
+    """Tags for our edits, separated by ``|``; they must be defined on the wiki first."""
+    writing_paused_at: datetime | None = moment(nullable=True)
+    writing_paused_why: str = Field(default="", max_length=500)
+    writing_went_on_at: datetime | None = moment(nullable=True)
+    """When a curator last let it go on: reverts of what was written before do not pause it again."""
     closed_at: datetime | None = moment(nullable=True)

@@ -18,6 +18,18 @@ class IllustrationState(StrEnum):
     GONE = "gone"
 
 
+class FileChange(StrEnum):
+    """What happened to an illustration's file at its source."""
+
+    RENAMED = "renamed"
+    REPLACED = "replaced"
+    """Another image was uploaded over it."""
+    OBJECT_NUMBER = "object_number"
+    LICENCE = "licence"
+    GONE = "gone"
+    BACK = "back"
+
+
 class Illustration(SQLModel, table=True):
     """One image file of a campaign. On Commons its key is the M-id; the title is only an attribute."""
 
@@ -86,3 +98,16 @@ class DepictsStatement(SQLModel, table=True):
     qualifiers: dict[str, Any] = document(default_factory=dict)
     first_seen_at: datetime = moment()
     gone_at: datetime | None = moment(nullable=True)
+
+
+class IllustrationChange(SQLModel, table=True):
+    """What a sync saw happen to an illustration's file: the part of its history that no person here made."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    illustration_id: int = reference("illustration.id")
+    kind: FileChange = choice(FileChange, check="kind")
+    before: str = Field(default="", max_length=1000)
+    after: str = Field(default="", max_length=1000)
+    reason: str = Field(default="", max_length=500)
+    """Why, as far as the wiki tells."""
+    at: datetime = moment()

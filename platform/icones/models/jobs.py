@@ -18,6 +18,14 @@ class JobKind(StrEnum):
     RETRAIN = "retrain"
     PREDICT = "predict"
     INVARIANTS = "invariants"
+    PUSH = "push"
+    """Write what was sent off to Commons."""
+    CARE = "care"
+    """See what became of our edits: reverted, removed."""
+    TAXA = "taxa"
+    """Renew what Wikidata says of the taxa we keep."""
+    NAMES = "names"
+    """Find out what the written names of a campaign mean."""
 
 
 class JobState(StrEnum):

@@ -26,6 +26,8 @@ class Person(SQLModel, table=True):
     is_admin: bool = False
     named_in_exports: bool = False
     """Whether this person agreed to be named in exports and lists."""
+    writes_in_own_name: bool = False
+    """Whether this person agreed that what they confirmed is written on Commons in their name."""
     created_at: datetime = moment()
     last_seen_at: datetime = moment()
 

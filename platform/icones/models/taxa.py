@@ -15,10 +15,16 @@ class Taxon(SQLModel, table=True):
     scientific_name: str = Field(max_length=300, index=True)
     rank: str = Field(default="", max_length=40)
     parent_qid: str | None = Field(default=None, max_length=20, index=True)
+    parent_qids: list[str] = document(default_factory=list)
+    """All parents that Wikidata names; ``parent_qid`` is the one we follow."""
     authorship: str = Field(default="", max_length=300)
     ids: dict[str, Any] = document(default_factory=dict)
     """Identifiers elsewhere: gbif, ncbi, nsr, worms, col, inaturalist."""
     image_title: str = Field(default="", max_length=400)
+    merged_into: str | None = Field(default=None, max_length=20, index=True)
+    """The item this one was merged into; what points here still means the same taxon."""
+    gone_at: datetime | None = moment(nullable=True)
+    """Since when Wikidata no longer has it as a taxon (deleted, or without a taxon name); what it said last is kept."""
     refreshed_at: datetime = moment()
 
 

@@ -6,7 +6,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlmodel import Session, col, func, select
 
-from icones.models import Campaign, Expertise, Figure, Identification, Membership, Person, Role, SignIn
+from icones.models import Campaign, Expertise, Figure, Identification, Membership, Person, Role, SignIn, WikiGrant
+from icones.people.secrets import Sealed
 
 
 def by_sub(session: Session, sub: str) -> Person | None:
@@ -115,3 +116,88 @@ def identified_by(session: Session, person_id: int) -> Sequence[tuple[Campaign, 
         .order_by(count.desc(), col(Campaign.title))
     )
     return session.exec(question).all()
+
+
+def writes_in_own_name(session: Session, person_id: int) -> bool | None:
+    """Return whether a person said yes to edits in their name; None if there is no such person.
+
+    Their row is held until the transaction ends (SQLite has one writer anyway).
+    """
+    return session.exec(select(Person.writes_in_own_name).where(Person.id == person_id).with_for_update()).first()
+
+
+def set_writes_in_own_name(session: Session, person_id: int, yes: bool) -> None:
+    """Keep whether a person says yes to edits in their name."""
+    session.exec(sa.update(Person).where(col(Person.id) == person_id).values(writes_in_own_name=yes))
+
+
+def wiki_grant(session: Session, person_id: int) -> WikiGrant | None:
+    """Return the sealed tokens of a person who says yes to edits in their name."""
+    question = select(WikiGrant).join(Person, col(Person.id) == WikiGrant.person_id)
+    return session.exec(question.where(WikiGrant.person_id == person_id, col(Person.writes_in_own_name))).first()
+
+
+def with_wiki_grant(session: Session, person_ids: Collection[int]) -> set[int]:
+    """Return those of these people who say yes to edits in their name, and whose tokens are kept."""
+    if not person_ids:
+        return set()
+    question = select(WikiGrant.person_id).join(Person, col(Person.id) == WikiGrant.person_id)
+    return set(session.exec(question.where(col(WikiGrant.person_id).in_(person_ids), col(Person.writes_in_own_name))))
+
+
+def put_wiki_grant(session: Session, grant: WikiGrant) -> None:
+    """Keep these tokens of a person, in the place of earlier ones."""
+    delete_wiki_grant(session, grant.person_id)
+    session.add(grant)
+    session.flush()
+
+
+def delete_wiki_grant(session: Session, person_id: int, access_token: str | None = None) -> bool:
+    """Delete a person's tokens, or only the one that holds this sealed token; True if it was there."""
+    command = sa.delete(WikiGrant).where(col(WikiGrant.person_id) == person_id)
+    if access_token is not None:
+        command = command.where(col(WikiGrant.access_token) == Sealed(access_token))
+    return session.connection().execute(command).rowcount == 1
+
+
+def lease_wiki_grant(session: Session, grant: WikiGrant, now: datetime, until: datetime) -> bool:
+    """Take the lease of this very grant, unless somebody holds it now; True if it is ours.
+
+    One conditional UPDATE, so that of two workers one gets it. Tokens that were renewed since ``grant`` was read
+    have another seal: then the answer is False, too.
+    """
+    taken = session.connection().execute(
+        _this_very(grant)
+        .where(sa.or_(col(WikiGrant.refreshing_until).is_(None), col(WikiGrant.refreshing_until) <= now))
+        .values(refreshing_until=until)
+    )
+    return taken.rowcount == 1
+
+
+def release_wiki_grant(session: Session, grant: WikiGrant, until: datetime) -> None:
+    """Give the lease that runs ``until`` then back, with the tokens as they were; do nothing if it is another's."""
+    session.connection().execute(
+        _this_very(grant).where(col(WikiGrant.refreshing_until) == until).values(refreshing_until=None)
+    )
+
+
+def renew_wiki_grant(
+    session: Session, grant: WikiGrant, access_token: str, refresh_token: str, expires_at: datetime
+) -> bool:
+    """Put renewed tokens in the place of this very grant's, and end the lease; False if it is not there any more."""
+    renewed = session.connection().execute(
+        _this_very(grant).values(
+            access_token=Sealed(access_token),
+            refresh_token=Sealed(refresh_token),
+            expires_at=expires_at,
+            refreshing_until=None,
+        )
+    )
+    return renewed.rowcount == 1
+
+
+def _this_very(grant: WikiGrant) -> sa.Update:
+    # No two seals are the same, so the sealed token says which grant it is.
+    return sa.update(WikiGrant).where(
+        col(WikiGrant.person_id) == grant.person_id, col(WikiGrant.access_token) == Sealed(grant.access_token)
+    )

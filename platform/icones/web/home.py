@@ -1,4 +1,4 @@
-"""The home page with its campaigns, and a person's own page: language, whether to be named, what they did."""
+"""The home page with its campaigns, and a person's own page: language, whether to be named, edits in their name."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -9,13 +9,16 @@ from sqlmodel import Session
 
 from icones.campaigns import queries as campaigns
 from icones.clock import utc_now
-from icones.errors import BadInputError
+from icones.config import Settings
+from icones.errors import BadInputError, NotReadyError
 from icones.models import Campaign, DeterminationState, Person, Visibility
+from icones.people import grants
 from icones.people import queries as people_queries
 from icones.people import service as people
 from icones.review import service as review
 from icones.web.curating import may_found
 from icones.web.render import flash, render
+from icones.web.sign_in import begin
 from icones.web.visitor import LANGUAGE, LANGUAGES, AppSettings, CurrentVisitor, DbSession
 
 router = APIRouter(include_in_schema=False)
@@ -59,6 +62,12 @@ class OwnPage:
     me: Person
     identified: tuple[tuple[Campaign, int], ...]
     n_identified: int
+    can_write: bool
+    """Whether there is anything to say yes to: a real account, at an installation that Wikimedia knows."""
+    has_leave: bool
+    """Whether we hold tokens to write in this person's name."""
+    leave_url: str
+    """Where Wikimedia lets a person end what they allowed."""
     section: str = "me"
 
 
@@ -94,11 +103,20 @@ def _cards(session: Session, person: Person | None) -> tuple[CampaignCard, ...]:
 
 
 @router.get("/me")
-def own_page(request: Request, session: DbSession, asking: CurrentVisitor) -> Any:
+def own_page(request: Request, session: DbSession, settings: AppSettings, asking: CurrentVisitor) -> Any:
     """Show a person what is kept of them."""
     person = asking.signed_in()
-    identified = tuple((campaign, n) for campaign, n in people_queries.identified_by(session, person.id or 0))
-    return render(request, OwnPage(person, identified, sum(n for _, n in identified)))
+    key = person.id or 0
+    identified = tuple((campaign, n) for campaign, n in people_queries.identified_by(session, key))
+    page = OwnPage(
+        me=person,
+        identified=identified,
+        n_identified=sum(n for _, n in identified),
+        can_write=_can_write(settings),
+        has_leave=grants.has_leave(session, key),
+        leave_url=f"{settings.oauth_root.removesuffix('/rest.php/oauth2')}/index.php?title=Special:OAuthManageMyGrants",
+    )
+    return render(request, page)
 
 
 @router.post("/me")
@@ -117,3 +135,30 @@ def keep_preferences(
     request.session[LANGUAGE] = language
     flash(request, "Saved.", "success")
     return RedirectResponse("/me", 303)
+
+
+@router.post("/me/writing")
+def choose_writing(
+    request: Request,
+    session: DbSession,
+    settings: AppSettings,
+    asking: CurrentVisitor,
+    yes: Annotated[bool, Form()] = False,
+) -> Any:
+    """Keep whether what a person confirmed may be written in their name; a yes may need Wikimedia's yes, too."""
+    person = asking.signed_in()
+    key = person.id or 0
+    if not yes:
+        grants.withdraw(session, key)
+        flash(request, "Nothing more is written in your name.", "success")
+        return RedirectResponse("/me", 303)
+    if not _can_write(settings):
+        raise NotReadyError("Nothing can be written in anybody’s name here: people do not sign in with Wikimedia.")
+    grants.agree(session, key)
+    if grants.has_leave(session, key):
+        return RedirectResponse("/me", 303)
+    return begin(request, settings, "/me", leave_of=key)
+
+
+def _can_write(settings: Settings) -> bool:
+    return bool(settings.oauth_client_id) and not settings.is_demo

@@ -1,10 +1,12 @@
 """Sign in with Wikimedia (OAuth 2.0 with PKCE), sign out, choose a language; in the demo, one-click sign-in.
 
-The person is known by the central id ``sub``: account names change. No token is kept: Icones reads who it is, once.
+The person is known by the central id ``sub``: account names change. Tokens are kept, sealed, only of people who said
+yes to edits in their name; else Icones reads who it is, once, and lets them go.
 Source: https://www.mediawiki.org/wiki/OAuth/For_Developers and wikis' Extension:OAuth (profile endpoint).
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -21,9 +23,12 @@ from icones.clock import utc_now
 from icones.config import Settings
 from icones.errors import BadInputError, ElsewhereError, NotAllowedError, NotFoundError, NotReadyError
 from icones.models import Person, Role
+from icones.people import grants
 from icones.people import service as people
+from icones.people.secrets import Vault
 from icones.web.render import flash, render
 from icones.web.visitor import LANGUAGE, LANGUAGES, TOKEN, AppSettings, CurrentVisitor, DbSession, language_of
+from wiki_sync.oauth import Tokens
 
 router = APIRouter(include_in_schema=False)
 OAUTH = "oauth"
@@ -56,6 +61,14 @@ def sign_in_page(request: Request, settings: AppSettings, asking: CurrentVisitor
 @router.post("/sign-in/wikimedia")
 def to_wikimedia(request: Request, settings: AppSettings, asking: CurrentVisitor, next_: NextField = "/") -> Any:
     """Send the person to Wikimedia to say yes."""
+    return begin(request, settings, _inside(next_))
+
+
+def begin(request: Request, settings: Settings, next_: str, leave_of: int | None = None) -> RedirectResponse:
+    """Return the way to Wikimedia; ``next_`` is where the person comes back to.
+
+    ``leave_of`` is who wants edits in their name, if that is what it is for. Raises NotReadyError without OAuth.
+    """
     if not settings.oauth_client_id:
         raise NotReadyError(
             "Sign-in with Wikimedia is not set up here yet. The operator finds how in docs/wikimedia.md."
@@ -63,7 +76,7 @@ def to_wikimedia(request: Request, settings: AppSettings, asking: CurrentVisitor
     verifier = generate_token(64)
     with _client(settings) as client:
         url, state = client.create_authorization_url(f"{settings.oauth_root}/authorize", code_verifier=verifier)
-    request.session[OAUTH] = {"state": state, "verifier": verifier, "next": _inside(next_)}
+    request.session[OAUTH] = {"state": state, "verifier": verifier, "next": next_, "leave_of": leave_of}
     return RedirectResponse(url, 303)
 
 
@@ -76,38 +89,68 @@ def from_wikimedia(
     if not begun or not state or begun["state"] != state:
         raise BadInputError("This sign-in was begun elsewhere or too long ago. Please begin again.")
     if error or not code:
-        flash(request, "You said no at Wikimedia, so you are not signed in.", "notice")
+        _refused(request, begun.get("leave_of"))
         return RedirectResponse(begun["next"], 303)
-    profile = _profile(settings, code, begun["verifier"])
+    now = utc_now()
+    profile, tokens = _answer(settings, code, begun["verifier"], now)
     # The answer to a GET, yet it must write: a transaction of its own, as `DbSession` only reads here.
     with request.app.state.database.writing() as session:
-        _take_in(request, session, settings, profile)
+        person = _take_in(request, session, settings, profile, now)
+        has_leave = grants.keep(session, Vault(settings.secret_key.get_secret_value()), person, tokens, now)
+    if begun.get("leave_of"):
+        _tell_of_leave(request, person.id == begun["leave_of"], has_leave)
     return RedirectResponse(begun["next"], 303)
 
 
-def _profile(settings: Settings, code: str, verifier: str) -> dict[str, Any]:
-    """Return who the person is, as Wikimedia says."""
+def _refused(request: Request, leave_of: int | None) -> None:
+    """Heed a no at Wikimedia: to edits in this person's name, or to the sign-in."""
+    if leave_of is None:
+        flash(request, "You said no at Wikimedia, so you are not signed in.", "notice")
+        return
+    with request.app.state.database.writing() as session:
+        grants.withdraw(session, leave_of)
+    flash(request, "You said no at Wikimedia, so nothing is written in your name.", "notice")
+
+
+def _tell_of_leave(request: Request, is_same: bool, has_leave: bool) -> None:
+    """Say what came of asking for leave; nothing to whoever took their yes back meanwhile."""
+    if not is_same:
+        flash(request, "At Wikimedia you use another account. You are now signed in here with that one.", "warning")
+    elif has_leave:
+        flash(request, "From now on, what you confirm may be written in your name.", "success")
+
+
+def _answer(settings: Settings, code: str, verifier: str, now: datetime) -> tuple[dict[str, Any], Tokens]:
+    """Return who the person is, as Wikimedia says, and the tokens with which it was asked."""
     try:
         with _client(settings) as client:
-            client.fetch_token(f"{settings.oauth_root}/access_token", code=code, code_verifier=verifier)
+            given = client.fetch_token(f"{settings.oauth_root}/access_token", code=code, code_verifier=verifier)
             answer = client.get(f"{settings.oauth_root}/resource/profile")
             answer.raise_for_status()
             profile = answer.json()
+            tokens = _tokens(given, now)
     except OAuthError as error:
         raise ElsewhereError(
             f"Wikimedia did not let the sign-in through: {error.description or error.error}"
         ) from error
-    except (httpx2.HTTPError, ValueError) as error:
+    except (httpx2.HTTPError, ValueError, KeyError) as error:
         raise ElsewhereError("Wikimedia could not be reached for the sign-in. Please try again in a minute.") from error
     if not isinstance(profile, dict) or not profile.get("sub") or not profile.get("username"):
         raise ElsewhereError("Wikimedia did not say who you are. Please try again.")
     if profile.get("blocked"):
         raise NotAllowedError("Your Wikimedia account is blocked, so you cannot take part now.")
-    return profile
+    return profile, tokens
 
 
-def _take_in(request: Request, session: Session, settings: Settings, profile: dict[str, Any]) -> None:
-    name, now = str(profile["username"]), utc_now()
+def _tokens(given: dict[str, Any], now: datetime) -> Tokens:
+    # Without a word on how long the access token lasts it is renewed before it is used.
+    refresh = given.get("refresh_token")
+    lasts = timedelta(seconds=float(given.get("expires_in") or 0))
+    return Tokens(str(given["access_token"]), str(refresh) if refresh else None, now + lasts)
+
+
+def _take_in(request: Request, session: Session, settings: Settings, profile: dict[str, Any], now: datetime) -> Person:
+    name = str(profile["username"])
     person = people.arrive(
         session,
         str(profile["sub"]),
@@ -117,6 +160,7 @@ def _take_in(request: Request, session: Session, settings: Settings, profile: di
         language=language_of(request, None),
     )
     _begin(request, session, settings, person)
+    return person
 
 
 def _begin(request: Request, session: Session, settings: Settings, person: Person) -> None:
@@ -152,7 +196,9 @@ def demo_sign_in(
 
 @router.post("/sign-out")
 def sign_out(request: Request, session: DbSession, asking: CurrentVisitor) -> Any:
-    """End the sign-in of this browser."""
+    """End the sign-in of this browser, and forget the tokens of its person."""
+    if asking.person is not None:
+        grants.forget(session, asking.person.id or 0)
     people.sign_out(session, request.session.get(TOKEN))
     request.session.clear()
     flash(request, "You are signed out.", "notice")

@@ -1,0 +1,238 @@
+"""How edits come into the outbox and how the outbox follows what people decide and what the wiki does.
+
+An edit is a row before anything is sent, made in the same transaction as the determination it follows from, with the
+statement's GUID: whatever happens later, it is known what was meant and whether it was done.
+"""
+
+import logging
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from icones.depicts import queries
+from icones.models import (
+    Answer,
+    Campaign,
+    DepictsEdit,
+    Determination,
+    DeterminationState,
+    EditAction,
+    EditState,
+    Illustration,
+    IllustrationState,
+    Queue,
+    ReviewTask,
+    Writes,
+)
+from wiki_sync import new_guid
+
+log = logging.getLogger(__name__)
+
+CHANGED = "The determination changed before this was written."
+REMOVED_ELSEWHERE = "removed_elsewhere"
+"""The reason code of the review task "someone removed this"."""
+PRIORITY_OF_REMOVAL = 4.0
+UNSURE_FOR = timedelta(minutes=15)
+"""A statement whose revision is not known is not missed before this much time has passed since it was written."""
+
+
+def follow(session: Session, campaign: Campaign, determinations: Collection[Determination], now: datetime) -> None:
+    """Bring the outbox in line with these determinations, in the caller's transaction.
+
+    A verified taxon of a file on the wiki gets an edit that waits. An edit that has not gone out and is no longer
+    wanted is given up; one that is done and was replaced by another verified answer gets a removal, which waits too.
+    While a figure is merely disputed, what was written stays.
+    """
+    figure_ids = [row.figure_id for row in determinations]
+    known = queries.of_figures(session, figure_ids)
+    if campaign.writes is Writes.OFF and not known:
+        return
+    files = queries.files_of(session, figure_ids)
+    for row in determinations:
+        qid = wanted(session, row)
+        rows = known.get(row.figure_id, [])
+        for edit in rows:
+            _reconsider(session, edit, rows, qid, row, now)
+        file = files.get(row.figure_id)
+        if qid and file is not None and campaign.writes is not Writes.OFF and _may_be_wished(rows, qid):
+            _wish(session, file, row, qid, now)
+
+
+def wanted(session: Session, row: Determination) -> str | None:
+    """Return the taxon that a determination lets us state: where an item was merged, the one it lives on in."""
+    if row.state is not DeterminationState.VERIFIED or row.answer is not Answer.TAXON or row.taxon_qid is None:
+        return None
+    qid, seen = row.taxon_qid, {row.taxon_qid}
+    while (target := queries.merged_into(session, qid)) and target not in seen:
+        qid = target
+        seen.add(qid)
+    return qid
+
+
+def _reconsider(
+    session: Session,
+    edit: DepictsEdit,
+    rows: Sequence[DepictsEdit],
+    qid: str | None,
+    row: Determination,
+    now: datetime,
+) -> None:
+    if edit.action is EditAction.REMOVE:
+        return
+    if qid is not None and edit.qid == qid:
+        if edit.state is EditState.GIVEN_UP and edit.reason == CHANGED:
+            edit.state, edit.reason, edit.ended_at, edit.batch_id = EditState.WAITING, "", None, None
+            edit.person_id = _confirmer(session, row, qid)
+            session.add(edit)
+        for other in rows:
+            if other.undoes_id == edit.id and other.state is EditState.WAITING:
+                _give_up(session, other, "It is wanted again.", now)
+    elif edit.state is EditState.WAITING:
+        _give_up(session, edit, CHANGED, now)
+    elif _is_standing(edit) and row.state is DeterminationState.VERIFIED:
+        ask_removal(session, edit, now)
+
+
+def _is_standing(edit: DepictsEdit) -> bool:
+    return (
+        edit.action is EditAction.ADD
+        and edit.state is EditState.DONE
+        and edit.undone_at is None
+        and edit.gone_at is None
+    )
+
+
+def _give_up(session: Session, edit: DepictsEdit, reason: str, now: datetime) -> None:
+    edit.state, edit.reason, edit.ended_at = EditState.GIVEN_UP, reason, now
+    session.add(edit)
+
+
+def _may_be_wished(rows: Sequence[DepictsEdit], qid: str) -> bool:
+    """Say whether there is no word on this taxon yet: what was undone or removed is never wished again by itself."""
+    return not any(row.qid == qid and row.action is EditAction.ADD for row in rows)
+
+
+def _wish(session: Session, file: Illustration, row: Determination, qid: str, now: datetime) -> DepictsEdit | None:
+    if not file.mid or file.state is IllustrationState.GONE:
+        return None
+    edit = DepictsEdit(
+        campaign_id=row.campaign_id,
+        illustration_id=file.id or 0,
+        figure_id=row.figure_id,
+        qid=qid,
+        guid=new_guid(file.mid),
+        person_id=_confirmer(session, row, qid),
+        created_at=now,
+    )
+    session.add(edit)
+    session.flush()
+    return edit
+
+
+def _confirmer(session: Session, row: Determination, qid: str) -> int | None:
+    """Return who confirmed a determination: who settled it, else who last said this taxon."""
+    return row.settled_by or queries.last_to_say(session, row.figure_id, row.taxon_qid or qid)
+
+
+def ask_removal(session: Session, edit: DepictsEdit, now: datetime) -> DepictsEdit | None:
+    """Put the removal of a statement of ours in the outbox; None if there is one already, or nothing to remove."""
+    if not _is_standing(edit):
+        return None
+    if any(
+        row.undoes_id == edit.id and row.state is not EditState.GIVEN_UP
+        for row in queries.of_figures(session, [edit.figure_id])[edit.figure_id]
+    ):
+        return None
+    given_up = next(
+        (row for row in queries.of_figures(session, [edit.figure_id])[edit.figure_id] if row.undoes_id == edit.id), None
+    )
+    removal = given_up or DepictsEdit(
+        campaign_id=edit.campaign_id,
+        illustration_id=edit.illustration_id,
+        figure_id=edit.figure_id,
+        action=EditAction.REMOVE,
+        qid=edit.qid,
+        guid=edit.guid,
+        undoes_id=edit.id,
+        created_at=now,
+    )
+    removal.state, removal.reason, removal.ended_at = EditState.WAITING, "", None
+    removal.batch_id, removal.next_try_at, removal.attempts = None, None, 0
+    removal.claim, removal.person_id = edit.claim, edit.person_id
+    session.add(removal)
+    session.flush()
+    return removal
+
+
+def fill(session: Session, campaign: Campaign, now: datetime) -> int:
+    """Put the verified determinations that have no edit yet into the outbox; return how many.
+
+    For a campaign that begins to write after people have verified figures, or after files came back.
+    """
+    figure_ids = queries.verified_without_edit(session, campaign.id or 0)
+    rows = [session.get_one(Determination, figure_id) for figure_id in figure_ids]
+    follow(session, campaign, rows, now)
+    return len(rows)
+
+
+def noticed(session: Session, campaign: Campaign, illustration_ids: Collection[int], now: datetime) -> int:
+    """Compare what we wrote with the mirror, after these files were read; return how many statements are missed.
+
+    A statement of ours that somebody removed or changed is never written again by itself: the figure goes to a
+    specialist with the question what to make of it. The mirror must be at least as new as our revision, else it may
+    have been read just before we wrote.
+    """
+    ours = queries.standing(session, illustration_ids)
+    there = queries.mirrored(session, [edit.guid for edits in ours.values() for edit in edits])
+    missed = 0
+    for illustration_id, edits in ours.items():
+        file = session.get_one(Illustration, illustration_id)
+        if file.state is IllustrationState.GONE:
+            continue  # the statement went with its file
+        for edit in edits:
+            found = there.get(edit.guid)
+            if _mirror_is_older(edit, file, now) or (found and found.qid == edit.qid and found.rank != "deprecated"):
+                continue
+            missed += 1
+            how = "removed" if found is None else "marked as wrong" if found.rank == "deprecated" else "changed"
+            miss(session, edit, f"Somebody {how} this statement on the wiki.", now)
+    return missed
+
+
+def _mirror_is_older(edit: DepictsEdit, file: Illustration, now: datetime) -> bool:
+    if edit.revision is not None:
+        return (file.revision or 0) < edit.revision
+    return edit.wrote_at is None or edit.wrote_at > now - UNSURE_FOR
+
+
+def miss(session: Session, edit: DepictsEdit, why: str, now: datetime) -> None:
+    """Note that a statement of ours no longer stands, and ask a specialist what to make of it."""
+    edit.gone_at, edit.reason = now, why
+    session.add(edit)
+    session.flush()
+    task = session.get(ReviewTask, edit.figure_id) or ReviewTask(
+        figure_id=edit.figure_id, campaign_id=edit.campaign_id, queue=Queue.SPECIALIST, updated_at=now
+    )
+    task.queue, task.priority, task.reason = Queue.SPECIALIST, PRIORITY_OF_REMOVAL, REMOVED_ELSEWHERE
+    task.updated_at = now
+    session.add(task)
+    log.info("statement %s was taken away elsewhere", edit.guid)
+
+
+def say_again(session: Session, edit: DepictsEdit, person_id: int, now: datetime) -> DepictsEdit:
+    """Wish a statement again that somebody removed: a person looked and decided so. It has a GUID of its own."""
+    file = session.get_one(Illustration, edit.illustration_id)
+    again = DepictsEdit(
+        campaign_id=edit.campaign_id,
+        illustration_id=edit.illustration_id,
+        figure_id=edit.figure_id,
+        qid=edit.qid,
+        guid=new_guid(file.mid or ""),
+        insists=True,
+        person_id=person_id,
+        created_at=now,
+    )
+    session.add(again)
+    session.flush()
+    return again
