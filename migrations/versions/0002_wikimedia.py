@@ -126,6 +126,7 @@ def upgrade() -> None:
     sa.Column('base_revision', sa.Integer(), nullable=True),
     sa.Column('revision', sa.Integer(), nullable=True),
     sa.Column('wrote_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('called_back_by', sa.Integer(), nullable=True),
     sa.Column('undoes_id', sa.Integer(), nullable=True),
     sa.Column('undone_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('gone_at', sa.DateTime(timezone=True), nullable=True),
@@ -133,6 +134,7 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['batch_id'], ['editbatch.id'], name=op.f('fk_depictsedit_batch_id_editbatch')),
+    sa.ForeignKeyConstraint(['called_back_by'], ['editbatch.id'], name=op.f('fk_depictsedit_called_back_by_editbatch')),
     sa.ForeignKeyConstraint(['campaign_id'], ['campaign.id'], name=op.f('fk_depictsedit_campaign_id_campaign')),
     sa.ForeignKeyConstraint(['figure_id'], ['figure.id'], name=op.f('fk_depictsedit_figure_id_figure')),
     sa.ForeignKeyConstraint(['illustration_id'], ['illustration.id'], name=op.f('fk_depictsedit_illustration_id_illustration')),
@@ -143,6 +145,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('depictsedit', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_depictsedit_batch_id'), ['batch_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_depictsedit_called_back_by'), ['called_back_by'], unique=False)
         batch_op.create_index(batch_op.f('ix_depictsedit_campaign_id'), ['campaign_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_depictsedit_figure_id'), ['figure_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_depictsedit_illustration_id'), ['illustration_id'], unique=False)
@@ -228,6 +231,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_depictsedit_illustration_id'))
         batch_op.drop_index(batch_op.f('ix_depictsedit_figure_id'))
         batch_op.drop_index(batch_op.f('ix_depictsedit_campaign_id'))
+        batch_op.drop_index(batch_op.f('ix_depictsedit_called_back_by'))
         batch_op.drop_index(batch_op.f('ix_depictsedit_batch_id'))
 
     op.drop_table('depictsedit')

@@ -25,6 +25,7 @@ from icones.models import (
     ReviewTask,
     Writes,
 )
+from icones.taxa import service as taxa
 from wiki_sync import new_guid
 
 log = logging.getLogger(__name__)
@@ -63,11 +64,7 @@ def wanted(session: Session, row: Determination) -> str | None:
     """Return the taxon that a determination lets us state: where an item was merged, the one it lives on in."""
     if row.state is not DeterminationState.VERIFIED or row.answer is not Answer.TAXON or row.taxon_qid is None:
         return None
-    qid, seen = row.taxon_qid, {row.taxon_qid}
-    while (target := queries.merged_into(session, qid)) and target not in seen:
-        qid = target
-        seen.add(qid)
-    return qid
+    return taxa.current(session, [row.taxon_qid])[row.taxon_qid]
 
 
 def _reconsider(
@@ -88,7 +85,7 @@ def _reconsider(
         for other in rows:
             if other.undoes_id == edit.id and other.state is EditState.WAITING:
                 _give_up(session, other, "It is wanted again.", now)
-    elif edit.state is EditState.WAITING:
+    elif edit.state is EditState.WAITING and not may_stand(edit):
         _give_up(session, edit, CHANGED, now)
     elif _is_standing(edit) and row.state is DeterminationState.VERIFIED:
         ask_removal(session, edit, now)
@@ -101,6 +98,11 @@ def _is_standing(edit: DepictsEdit) -> bool:
         and edit.undone_at is None
         and edit.gone_at is None
     )
+
+
+def may_stand(edit: DepictsEdit) -> bool:
+    """Say whether an edit that has not ended was tried and may have been carried out: then a sender looks first."""
+    return edit.base_revision is not None
 
 
 def _give_up(session: Session, edit: DepictsEdit, reason: str, now: datetime) -> None:

@@ -1,6 +1,7 @@
 """All SQL about depicts edits."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -20,7 +21,6 @@ from icones.models import (
     IllustrationState,
     Pen,
     Person,
-    Taxon,
     WikiAccount,
     WikiNotice,
 )
@@ -108,11 +108,6 @@ def last_to_say(session: Session, figure_id: int, qid: str) -> int | None:
         .order_by(col(Identification.id).desc())
     )
     return session.exec(question.limit(1)).first()
-
-
-def merged_into(session: Session, qid: str) -> str | None:
-    """Return the item that a taxon was merged into, if it was."""
-    return session.exec(select(Taxon.merged_into).where(Taxon.qid == qid)).first()
 
 
 def boxes(session: Session, illustration_id: int, qid: str) -> list[str]:
@@ -247,16 +242,61 @@ def notice(session: Session, key: str) -> WikiNotice | None:
 
 def counts(session: Session, campaign_id: int) -> dict[tuple[EditAction, EditState], int]:
     """Return how many edits of a campaign stand where."""
+    return counts_in(session, [campaign_id])
+
+
+def counts_in(
+    session: Session, campaign_ids: Collection[int], batch_id: int | None = None
+) -> dict[tuple[EditAction, EditState], int]:
+    """Return how many edits of these campaigns (or of one batch of theirs) stand where."""
     question = (
         select(DepictsEdit.action, DepictsEdit.state, func.count())
-        .where(DepictsEdit.campaign_id == campaign_id)
+        .where(col(DepictsEdit.campaign_id).in_(list(campaign_ids)))
         .group_by(col(DepictsEdit.action), col(DepictsEdit.state))
     )
+    if batch_id is not None:
+        question = question.where(DepictsEdit.batch_id == batch_id)
     return {(EditAction(action), EditState(state)): count for action, state, count in session.exec(question)}
 
 
-def reasons(session: Session, campaign_id: int) -> Sequence[tuple[EditState, str, int]]:
-    """Return why edits of a campaign are not done, with how many; the commonest first."""
+@dataclass(frozen=True)
+class Fates:
+    """What became of the statements that we added. An undone one may have been removed by somebody before."""
+
+    written: int
+    gone: int
+    """Somebody removed or changed them; reverts are among them."""
+    reverted: int
+    undone: int
+    """We took them back."""
+
+    @property
+    def share_reverted(self) -> float:
+        """The reverted share of what was written, 0 to 1."""
+        return self.reverted / self.written if self.written else 0.0
+
+
+def fates(session: Session, campaign_ids: Collection[int], batch_id: int | None = None) -> Fates:
+    """Return what became of the statements that were added for these campaigns (or in one batch of theirs)."""
+    question = select(
+        func.count(),
+        func.count(col(DepictsEdit.gone_at)),
+        func.count(col(DepictsEdit.reverted_at)),
+        func.count(col(DepictsEdit.undone_at)),
+    ).where(
+        col(DepictsEdit.campaign_id).in_(list(campaign_ids)),
+        DepictsEdit.action == EditAction.ADD,
+        DepictsEdit.state == EditState.DONE,
+    )
+    if batch_id is not None:
+        question = question.where(DepictsEdit.batch_id == batch_id)
+    return Fates(*session.exec(question).one())
+
+
+def reasons(
+    session: Session, campaign_id: int, action: EditAction | None = None
+) -> Sequence[tuple[EditState, str, int]]:
+    """Return why edits of a campaign (of one kind, if given) are not done, with how many; the commonest first."""
     count = func.count()
     question = (
         select(DepictsEdit.state, DepictsEdit.reason, count)
@@ -264,6 +304,8 @@ def reasons(session: Session, campaign_id: int) -> Sequence[tuple[EditState, str
         .group_by(col(DepictsEdit.state), col(DepictsEdit.reason))
         .order_by(count.desc(), col(DepictsEdit.reason))
     )
+    if action is not None:
+        question = question.where(DepictsEdit.action == action)
     return [(EditState(state), why, n) for state, why, n in session.exec(question)]
 
 
@@ -310,8 +352,13 @@ def page_of_edits(
     before: int | None,
     limit: int,
     batch_id: int | None = None,
+    *,
+    only_gone: bool = False,
 ) -> Sequence[tuple[DepictsEdit, Illustration, Campaign, Person | None]]:
-    """Return edits with all a list shows, newest first; ``before`` is the id where the last page ended."""
+    """Return edits with all a list shows, newest first; ``before`` is the id where the last page ended.
+
+    ``only_gone`` leaves those statements of ours that somebody removed or changed.
+    """
     question = (
         select(DepictsEdit, Illustration, Campaign, Person)
         .join(Illustration, col(Illustration.id) == DepictsEdit.illustration_id)
@@ -323,6 +370,8 @@ def page_of_edits(
         question = question.where(col(DepictsEdit.id) < before)
     if batch_id is not None:
         question = question.where(DepictsEdit.batch_id == batch_id)
+    if only_gone:
+        question = question.where(col(DepictsEdit.gone_at).is_not(None))
     return session.exec(question.order_by(col(DepictsEdit.id).desc()).limit(limit)).all()
 
 
@@ -342,6 +391,31 @@ def batches_of(session: Session, campaign_id: int) -> Sequence[tuple[EditBatch, 
 def batch(session: Session, batch_id: int) -> EditBatch | None:
     """Return one batch."""
     return session.get(EditBatch, batch_id)
+
+
+def batch_of_mark(session: Session, mark: str) -> EditBatch | None:
+    """Return the batch with this mark, as it stands in its summaries."""
+    return session.exec(select(EditBatch).where(EditBatch.mark == mark)).first()
+
+
+def batches_by_id(session: Session, batch_ids: Collection[int]) -> dict[int, EditBatch]:
+    """Return these batches by id."""
+    found: dict[int, EditBatch] = {}
+    for some in batches(sorted(batch_ids)):
+        question = select(EditBatch).where(col(EditBatch.id).in_(some))
+        found |= {row.id or 0: row for row in session.exec(question)}
+    return found
+
+
+def ended_for(session: Session, campaign_id: int, state: EditState, reason: str) -> Sequence[int]:
+    """Return the statements to add that ended in a state for this very reason, oldest first."""
+    question = select(DepictsEdit.id).where(
+        DepictsEdit.campaign_id == campaign_id,
+        DepictsEdit.action == EditAction.ADD,
+        DepictsEdit.state == state,
+        DepictsEdit.reason == reason,
+    )
+    return [key for key in session.exec(question.order_by(col(DepictsEdit.id))) if key is not None]
 
 
 def done_of_batch(session: Session, batch_id: int) -> Sequence[DepictsEdit]:

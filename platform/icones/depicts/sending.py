@@ -17,7 +17,6 @@ from icones.models import (
     Campaign,
     DepictsEdit,
     Determination,
-    DeterminationState,
     EditAction,
     EditBatch,
     EditState,
@@ -52,6 +51,8 @@ class Taken:
     page_id: int
     qid: str
     guid: str
+    why_not: str
+    """Not empty: only find out whether an earlier try was carried out, write nothing, and give up for this reason."""
     insists: bool
     was_taken_away: bool
     leaving: frozenset[str]
@@ -101,10 +102,9 @@ def take_next(
             else:
                 people.add(account.person_id)
             continue
-        if not _is_still_wanted(session, row):
-            _end(row, EditState.GIVEN_UP, outbox.CHANGED, now)
-            session.add(row)
-            session.flush()
+        why_not = _why_not(session, settings, row)
+        if why_not and not outbox.may_stand(row):
+            _give_up(session, row, why_not, now)
             continue
         key = row.id or 0
         if not queries.take(session, row, sender, now + timedelta(seconds=settings.edit_lease_s)):
@@ -112,26 +112,44 @@ def take_next(
         pace = settings.person_edits_per_minute if account.person_id is not None else campaign.edits_per_minute
         pen.next_at = now + timedelta(minutes=1 / pace)
         session.add(pen)
-        return _taken(session, settings, campaign, session.get_one(DepictsEdit, key), batch, account)
+        return _taken(session, settings, campaign, session.get_one(DepictsEdit, key), batch, account, why_not)
 
 
-def _is_still_wanted(session: Session, row: DepictsEdit) -> bool:
-    """Say whether the determination still stands that an edit follows from (a removal is wanted until it is done)."""
+def _why_not(session: Session, settings: Settings, row: DepictsEdit) -> str:
+    """Return why an edit must not be written any more, "" if it may be (a removal is wanted until it is done)."""
+    if row.attempts >= settings.edit_tries:
+        return f"Given up after {row.attempts} tries. The last one: {row.reason}"
     if row.action is EditAction.REMOVE:
-        return True
+        return ""
+    if row.called_back_by is not None:
+        return "The batch was taken back before this was written."
     found = session.get(Determination, row.figure_id)
-    return found is not None and found.state is DeterminationState.VERIFIED and outbox.wanted(session, found) == row.qid
+    is_wanted = found is not None and outbox.wanted(session, found) == row.qid
+    return "" if is_wanted else outbox.CHANGED
+
+
+def _give_up(session: Session, row: DepictsEdit, why: str, now: datetime) -> None:
+    _end(row, EditState.GIVEN_UP, why, now)
+    session.add(row)
+    session.flush()
+    _follow(session, row, now)
 
 
 def prepared(session: Session, settings: Settings, campaign: Campaign, row: DepictsEdit, pen: Pen) -> Taken:
     """Return an edit that nobody has sent off, as it would be sent: for the look before. Nothing is taken."""
     batch = EditBatch(campaign_id=row.campaign_id, pen=pen, mark="…", created_at=row.created_at)
     account = Account(row.person_id if pen is Pen.PEOPLE else None)
-    return _taken(session, settings, campaign, row, batch, account)
+    return _taken(session, settings, campaign, row, batch, account, "")
 
 
 def _taken(
-    session: Session, settings: Settings, campaign: Campaign, row: DepictsEdit, batch: EditBatch, account: Account
+    session: Session,
+    settings: Settings,
+    campaign: Campaign,
+    row: DepictsEdit,
+    batch: EditBatch,
+    account: Account,
+    why_not: str,
 ) -> Taken:
     file = session.get_one(Illustration, row.illustration_id)
     leaving = {
@@ -152,6 +170,7 @@ def _taken(
         page_id=int((file.mid or "M0")[1:]),
         qid=row.qid,
         guid=row.guid,
+        why_not=why_not,
         insists=row.insists,
         was_taken_away=queries.taken_away_elsewhere(session, row.illustration_id, row.qid),
         leaving=frozenset(leaving),
@@ -241,7 +260,7 @@ def note(
 
 
 def _wait(session: Session, settings: Settings, row: DepictsEdit, taken: Taken, ended: Ended, now: datetime) -> None:
-    if not ended.is_free and row.attempts >= settings.edit_tries:
+    if not ended.is_free and row.attempts >= settings.edit_tries and not outbox.may_stand(row):
         _end(row, EditState.GIVEN_UP, f"Given up after {row.attempts} tries. The last one: {ended.reason}", now)
         return
     pause = timedelta(seconds=max(ended.retry_after or 0.0, _backoff(settings, row.attempts)))
@@ -270,7 +289,14 @@ def _after(session: Session, row: DepictsEdit, now: datetime) -> None:
         undone.undone_at = now
         session.add(undone)
         session.flush()
+    if row.called_back_by is not None and (removal := outbox.ask_removal(session, row, now)) is not None:
+        removal.batch_id = row.called_back_by
+        session.add(removal)
+    _follow(session, row, now)
+
+
+def _follow(session: Session, row: DepictsEdit, now: datetime) -> None:
+    """Look again at what is wanted: people may have decided otherwise while the edit was on its way."""
     found = session.get(Determination, row.figure_id)
     if found is not None:
-        # People may have decided otherwise while the edit was on its way.
         outbox.follow(session, session.get_one(Campaign, row.campaign_id), [found], now)

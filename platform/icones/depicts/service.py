@@ -145,9 +145,10 @@ def send_off(
     waiting = [
         row for row in queries.unsent(session, campaign.id or 0) if edit_ids is None or (row.id or 0) in edit_ids
     ]
-    chosen = [row for row in waiting if pen is Pen.BOT or row.id in _with_leave(session, waiting)]
+    allowed = {row.id or 0 for row in waiting} if pen is Pen.BOT else _with_leave(session, waiting)
+    chosen = [row for row in waiting if (row.id or 0) in allowed]
     for row in waiting:
-        row.reason = "" if row in chosen else NO_LEAVE
+        row.reason = "" if (row.id or 0) in allowed else NO_LEAVE
         session.add(row)
     if not chosen:
         raise NotReadyError(NO_LEAVE if waiting else "There is nothing to send off.")
@@ -210,6 +211,8 @@ def undo(
         raise BadInputError("Say which edits to undo: some of them, or a whole batch.")
     edits = _to_undo(session, campaign, edit_ids, batch_id)
     held_back = list(queries.waiting_of_batch(session, batch_id)) if batch_id is not None else []
+    looked_at_first = [row for row in held_back if outbox.may_stand(row)]
+    held_back = [row for row in held_back if row not in looked_at_first]
     for row in held_back:
         row.state, row.reason, row.ended_at = (
             EditState.GIVEN_UP,
@@ -218,11 +221,16 @@ def undo(
         )
         session.add(row)
     removals = [one for edit in edits if (one := outbox.ask_removal(session, edit, now)) is not None]
-    if not removals and not held_back:
+    if not removals and not held_back and not looked_at_first:
         raise NotReadyError("There is nothing to undo: none of these statements stands, or it is being undone already.")
     pens = {edit.batch_id: queries.batch(session, edit.batch_id or 0) for edit in edits}
     pen = next((batch.pen for batch in pens.values() if batch), Pen(campaign.writes.value))
-    return _batch_of(session, campaign, removals, pen, person, now, is_undo=True)
+    made = _batch_of(session, campaign, removals, pen, person, now, is_undo=True)
+    for row in looked_at_first:
+        # An answer got lost: only a look tells whether there is anything to take back.
+        row.called_back_by = made.id
+        session.add(row)
+    return made
 
 
 def _to_undo(

@@ -1,6 +1,7 @@
 """What a decision about an edit must know beyond the file itself; used by the push and by the look before it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from icones.config import Settings
 from icones.db import Database
@@ -9,6 +10,7 @@ from icones.depicts.decide import Decision, Page, Step, Wanted, decide_add, deci
 from icones.depicts.sending import Taken
 from icones.models import EditAction
 from icones.taxa import queries as taxa
+from icones.taxa import service as taxon_service
 from wiki_sync import DepictsClaim, ItemFacts, Items, LiveFile, WikiConfig, is_as_written, may_edit
 
 DEEPEST = 60
@@ -36,9 +38,10 @@ class Surroundings:
             found = next((one for one in stated if one["id"] == taken.guid), None)
             same = found is not None and is_as_written(self._config, claim, found)
             return decide_remove(found, same, page), None
-        live_qids = {one.qid for one in live.depicts if one.qid and one.rank != "deprecated"}
-        wanted = Wanted(taken.guid, taken.qid, taken.insists, taken.was_taken_away, taken.leaving)
-        lineages = self.lineages({taken.qid, *live_qids, *page.said_of_work})
+        live_qids = {one.qid for one in page.depicts if one.qid and one.rank != "deprecated"}
+        qid = self._current([taken.qid])[taken.qid]
+        wanted = Wanted(taken.guid, qid, taken.insists, taken.was_taken_away, taken.leaving)
+        lineages = self.lineages({qid, *live_qids, *page.said_of_work})
         decision = decide_add(wanted, page, lineages)
         if decision.step is Step.END:
             return decision, None
@@ -47,7 +50,7 @@ class Surroundings:
             taken.guid,
             taken.qid,
             boxes=taken.boxes,
-            is_only_species=wording.is_only_species(taken.n_figures, live_qids & lineages.keys(), taken.qid),
+            is_only_species=wording.is_only_species(taken.n_figures, live_qids & lineages.keys(), qid),
             verbatim_name=taken.verbatim_name,
             heuristic=self._settings.heuristic_item,
             **there,
@@ -69,14 +72,21 @@ class Surroundings:
     def page(self, live: LiveFile, account: str) -> Page:
         """Return the file as the decision sees it. Raises WikiError where the item of the work cannot be asked."""
         work = live.represents[0] if live.represents else None
+        said = self._facts([work])[work].depicts if work else frozenset()
+        # An item that was merged means the one it lives on in, whoever stated it.
+        now = self._current({one.qid for one in live.depicts if one.qid} | said)
         return Page(
             exists=live.exists,
             is_redirect=live.is_redirect,
-            depicts=live.depicts,
+            depicts=tuple(replace(one, qid=now[one.qid]) if one.qid else one for one in live.depicts),
             asks_to_be_left=not may_edit(live.wikitext, account),
             work=work,
-            said_of_work=self._facts([work])[work].depicts if work else frozenset(),
+            said_of_work=frozenset(now[one] for one in said),
         )
+
+    def _current(self, qids: Collection[str]) -> dict[str, str]:
+        with self._database.reading() as session:
+            return taxon_service.current(session, qids)
 
     def lineages(self, qids: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Return the lineages of those items that are taxa: from our tables, else from the wiki, step by step.

@@ -188,6 +188,8 @@ class Pusher:
             lost = self._lost(taken, writer)
             if lost is not None:
                 return Ended(EditState.DONE, revision=lost, account=writer.account, was_removed=True)
+            if taken.why_not:
+                return Ended(EditState.GIVEN_UP, taken.why_not)
             with self._database.writing() as session:
                 if not sending.renew(session, self._settings, taken, self._sender, claim, live.revision, utc_now()):
                     return None

@@ -109,6 +109,8 @@ class DepictsEdit(SQLModel, table=True):
     revision: int | None = Field(default=None, index=True)
     """The revision it became; None too where the answer was lost and the history did not tell."""
     wrote_at: datetime | None = moment(nullable=True)
+    called_back_by: int | None = reference("editbatch.id", default=None, nullable=True)
+    """The undo that came while an earlier try may have been carried out: look, write nothing, remove what is there."""
     undoes_id: int | None = reference("depictsedit.id", default=None, nullable=True)
     undone_at: datetime | None = moment(nullable=True)
     gone_at: datetime | None = moment(nullable=True)
