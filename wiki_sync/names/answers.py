@@ -10,7 +10,11 @@ from enum import StrEnum
 from typing import Any
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus")
-MISUSED = ("doubtful", "misapplied", "pro parte", "propart", "ambiguous", "nomen", "uncertain", "unassessed")
+MISUSED = (
+    *("doubtful", "misapplied", "pro parte", "propart", "ambiguous", "nomen", "uncertain", "unassessed"),
+    *("inquirend", "temporary", "interim", "bare name"),
+)
+"""Words in a status that mean: this name does not simply stand for its accepted one."""
 
 
 class MatchKind(StrEnum):
@@ -28,13 +32,14 @@ class MatchKind(StrEnum):
 
 @dataclass(frozen=True)
 class Usage:
-    """One name in a catalogue. `rank` and `status` in small letters; keys as text."""
+    """One name in a catalogue. `rank` and `status` in small letters; keys as text; `above` tells where it belongs."""
 
     key: str
     name: str
     authorship: str = ""
     rank: str = ""
     status: str = ""
+    above: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,27 +87,31 @@ def gbif_match(answer: Mapping[str, Any]) -> Match:
     accepted = _gbif_usage(answer["acceptedUsage"]) if answer.get("acceptedUsage") else None
     if usage and accepted is None and not answer.get("synonym"):
         accepted = usage
-    lines = {str(one["rank"]).lower(): str(one["name"]) for one in answer.get("classification") or ()}
-    others = [one["usage"] for one in told.get("alternatives") or () if one.get("usage")]
+    others = [one for one in told.get("alternatives") or () if one.get("usage")]
     confidence = told.get("confidence")
     return Match(
         _GBIF_KINDS.get(said, MatchKind.AMBIGUOUS),  # a kind that we do not know yet is not trusted
         usage,
         accepted,
-        _lineage(lines),
+        _gbif_lineage(answer),
         None if confidence is None else int(confidence),
         said.lower(),
-        tuple(_gbif_usage(one) for one in others),
+        tuple(_gbif_usage(one["usage"], _joined(_gbif_lineage(one))) for one in others),
     )
 
 
-def _gbif_usage(usage: Mapping[str, Any]) -> Usage:
+def _gbif_lineage(answer: Mapping[str, Any]) -> dict[str, str]:
+    return _lineage({str(one["rank"]).lower(): str(one["name"]) for one in answer.get("classification") or ()})
+
+
+def _gbif_usage(usage: Mapping[str, Any], above: str = "") -> Usage:
     return Usage(
         str(usage["key"]),
         str(usage.get("canonicalName") or usage["name"]),
         str(usage.get("authorship") or ""),
         str(usage.get("rank") or "").lower(),
         str(usage.get("status") or "").lower().replace("_", " "),
+        above,
     )
 
 
@@ -174,7 +183,12 @@ def _worms_usage(record: Mapping[str, Any]) -> Usage:
         str(record.get("authority") or ""),
         str(record.get("rank") or "").lower(),
         str(record.get("status") or "").lower(),
+        _joined(_lineage({rank: str(record.get(rank) or "") for rank in RANKS})),
     )
+
+
+def _joined(lineage: Mapping[str, str]) -> str:
+    return " · ".join(lineage.values())
 
 
 def _lineage(lines: Mapping[str, str]) -> dict[str, str]:

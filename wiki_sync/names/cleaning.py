@@ -26,6 +26,8 @@ _YEAR = re.compile(r"(?:1[4-9]|20)\d\d[a-z]?")
 _CULTIVAR = re.compile(r"(?<=\S)\s+(?:'[^'\s][^']*'|\"[^\"]+\")")
 _IN_BRACKETS = re.compile(r"([^()]*)\(([A-Z][a-z-]+(?: [a-z-]{2,}){1,2})\)[\s.]*")
 _GLUED_RANK = re.compile(r"\b(var|subsp|ssp|subvar|f)\.(?=[a-z]{3})")
+_ASIDE_IN_BRACKETS = re.compile(r"(\w+ \S+.*?)\s*\[([^\]]*)\](.*)")
+_NUMBERING = re.compile(r"\s*(?:\d+[.)]|(?:fig|pl|tab|taf|no|nr)\.?\s*\d+[.:,)]?)\s+(?=\S)", re.IGNORECASE)
 _INSIDE_WORD = re.compile(r"[A-Za-z]\[[^\]]*\]|\[[^\]]*\][A-Za-z]")
 _BELOW = words.OPEN | words.BELOW_RANKS | frozenset(words.RANKS) - {"f"}
 
@@ -110,7 +112,12 @@ def _without_brackets(text: str) -> tuple[str, set[Doubt]]:
     doubts: set[Doubt] = set()
     if _INSIDE_WORD.search(text):
         doubts.add(Doubt.UNREAD)  # half a word was supplied by somebody else
+    aside = _ASIDE_IN_BRACKETS.fullmatch(text)
+    if aside and not aside[2].strip(" ?").isdecimal():
+        doubts.add(Doubt.UNREAD)  # an editor's remark after the name: perhaps another name
+        text = aside[1] + aside[3]
     text = text.replace("[", "").replace("]", "").strip()
+    text = _NUMBERING.sub("", text, count=1) if _NUMBERING.match(text) else text
     while len(text) > 1 and text[0] + text[-1] in ('""', "''", "()") and text[0] not in text[1:-1]:
         text = text[1:-1].strip()
     found = _IN_BRACKETS.fullmatch(text)
@@ -302,8 +309,8 @@ class _Reading:
     def _rest(self) -> None:
         """Read what follows the name: authors and years, and what else there is."""
         small = 0
-        if len(self.name) == 1 and ((self._next() == "(" and self._next(2) == ")") or self._joins_authors()):
-            self.doubts.add(Doubt.UNREAD)  # "Calathus (Lindrothius)", "Ruteloryctes bis": perhaps more than a genus
+        if n_words(" ".join(self.name)) == 1 and self._is_perhaps_more():
+            self.doubts.add(Doubt.UNREAD)
         while self.at < len(self.tokens):
             token, bare = self._next(), _bare(self._next())
             if self.name and n_words(" ".join(self.name)) > 1 and self._is_rank(self.at) and _epithet(self._next(1)):
@@ -315,11 +322,25 @@ class _Reading:
         if small > 1 and n_words(" ".join(self.name)) > 1:
             self._nothing(Doubt.POLYNOMIAL)
 
-    def _joins_authors(self) -> bool:
-        return _bare(self._next()) in words.BETWEEN_AUTHORS
+    def _is_perhaps_more(self) -> bool:
+        """Say whether what follows a single word may be a part of the name instead of its author.
+
+        `Calathus (Lindrothius)`, `Ruteloryctes bis`, `Papilio, Machaon`, `Lanius Excubitor. Linn.` yes;
+        `Rosa, Linnaeus`, `Abies Mill.`, `Abella Heyden, 1826` no.
+        """
+        rest = [word for word in self.tokens[self.at :] if word != ","]
+        if not rest:
+            return False
+        if _bare(rest[0]) in words.BETWEEN_AUTHORS or (rest[0] == "(" and rest[2:3] == [")"]):
+            return True
+        if not re.fullmatch(r"[A-Z][a-z-]{3,}\.?", epithet_letters(rest[0])) or _bare(rest[0]) in words.AUTHORS:
+            return False
+        if rest[0].endswith("."):
+            return len(rest) > 1 and _is_author(rest[1]) and _bare(rest[1]) not in words.BETWEEN_AUTHORS
+        return not any(_YEAR.fullmatch(word.strip(".-")) for word in rest)
 
     def _is_of_authors(self, token: str, bare: str) -> bool:
-        if token in ("(", ")", ",", "&") or bare in words.BETWEEN_AUTHORS | words.PARTICLES:
+        if token in ("(", ")", ",", "&") or bare in words.BETWEEN_AUTHORS | words.PARTICLES | words.ASIDES:
             return True
         return self._is_page() or _is_author(token)
 
@@ -362,6 +383,7 @@ def _epithet(token: str) -> str:
     """Return a token as an epithet, or "" if it is none."""
     word = epithet_letters(token.rstrip(".")).replace("'", "")
     closed = words.PARTICLES | words.BETWEEN_AUTHORS | words.UNCERTAIN | words.OPEN | words.SENSE | words.GROUPS
+    closed |= words.ASIDES
     if not _EPITHET.fullmatch(word) or word in closed or word in words.RANKS or word in words.BELOW_RANKS:
         return ""
     return "" if word in words.CULTIVATED else word

@@ -35,7 +35,7 @@ _SIGNS = str.maketrans(
         **dict.fromkeys("‐‑‒–—―−﹘﹣－", "-"),
         **dict.fromkeys("‘’‛ʼ´`′＇", "'"),
         **dict.fromkeys("“”„‟″＂«»", '"'),
-        **dict.fromkeys("†‡*\u00ad\u200b\u200c\u200d\u2060\ufeff", ""),
+        **dict.fromkeys("†‡*♀♂⚥\u00ad\u200b\u200c\u200d\u2060\ufeff", ""),
         **dict.fromkeys("•·|", ";"),
         **dict.fromkeys("✕✖⨯╳", "×"),
         **dict.fromkeys("？﹖", "?"),

@@ -7,14 +7,16 @@ not complete, to be asked again later.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from wiki_sync.config import WikiConfig
-from wiki_sync.errors import WikiError
+from wiki_sync.errors import BadAnswerError, QueryRefusedError, WikiError
 from wiki_sync.names import rules
-from wiki_sync.names.answers import NOTHING, Match, MatchKind
+from wiki_sync.names.answers import NOTHING, Match, MatchKind, Usage
+from wiki_sync.names.authors import may_agree
 from wiki_sync.names.cleaning import CleanName, clean
 from wiki_sync.names.rules import Scope
 from wiki_sync.names.services import NameClient, NameServices
@@ -23,6 +25,8 @@ from wiki_sync.taxa import TaxonSource
 from wiki_sync.taxon import TaxonFacts
 
 MOST_CANDIDATES = 8
+MOST_REFUSED = 5
+"""Answers that cannot be read, or refusals, before a catalogue counts as down."""
 _HOPS = 3
 _UNKNOWN = (MatchKind.NONE, MatchKind.HIGHER_RANK)
 
@@ -110,6 +114,8 @@ class NameResolver:
         self._source = TaxonSource(config)
         self._client = NameClient(config, services)
         self._down: dict[str, str] = {}
+        self._refused: dict[str, int] = {}
+        self._said_no: dict[str, str] = {}
         self._heard: dict[tuple[str, str], Match] = {}
         self._kingdom: str | None = None
         self._facts: dict[str, TaxonFacts] = {}
@@ -133,7 +139,7 @@ class NameResolver:
         works = [_Work(clean(written)) for written in dict.fromkeys(verbatim)]
         for work in works:
             work.is_open, work.note = bool(work.name.name), rules.first_doubt(work.name)
-        self._guarded("wikidata", works, self._ask_wikidata)
+        self._guarded(["wikidata"], works, self._ask_wikidata)
         for matcher, url in (
             ("gbif", self._services.gbif_url),
             ("col", self._services.col_url),
@@ -141,25 +147,31 @@ class NameResolver:
         ):
             asking = [work for work in works if work.is_open and self._asks(work, matcher)]
             if url and asking:
-                self._guarded(matcher, asking, lambda part, matcher=matcher: self._ask_catalogue(matcher, part))  # type: ignore[misc]
+                self._guarded(["wikidata", matcher], asking, partial(self._ask_catalogue, matcher))
             for work in asking if not url else ():
                 self._without(work)
         return Resolved({work.name.verbatim: self._resolution(work) for work in works}, self._facts)
 
-    def _guarded(self, who: str, works: Sequence[_Work], step: Callable[[list[_Work]], None]) -> None:
-        """Take a step with the names that are still open; if it fails, they wait for the next run."""
+    def _guarded(self, needs: Sequence[str], works: Sequence[_Work], step: Callable[[list[_Work]], None]) -> None:
+        """Take a step with the names that are still open; if who it needs is down, they wait for the next run.
+
+        What a catalogue fails at is handled where it is asked, so that an error here is Wikidata's.
+        """
         asking = [work for work in works if work.is_open]
-        if not asking:
-            return
-        if who not in self._down:
+        silent = next((who for who in needs if who in self._down), "")
+        if not silent and asking:
             try:
                 step(asking)
-                return
             except WikiError as error:
-                self._down[who] = str(error)
-        for work in asking:
-            if work.is_open:
-                work.wait(f"{_SHOWN[who]} did not answer; it is asked again in the next run. {self._down[who]}"[:500])
+                silent, self._down["wikidata"] = "wikidata", str(error)
+        if silent:
+            for work in asking:
+                if work.is_open:
+                    work.wait(self._silence(silent))
+
+    def _silence(self, who: str) -> str:
+        why = self._down.get(who) or self._said_no[who]
+        return f"{_SHOWN[who]} did not answer; it is asked again in the next run. {why}"[:500]
 
     def _without(self, work: _Work) -> None:
         """Go on without a catalogue that is not set."""
@@ -242,27 +254,38 @@ class NameResolver:
         for work in works:
             match = heard.get(work.name.name)
             if match is None:
-                work.wait(f"{_SHOWN[matcher]} did not answer; it is asked again in the next run.")
+                work.wait(self._silence(matcher))
             elif work.maybe is not None:
                 self._hear_out(work, match, by_key)
             else:
                 self._judge(matcher, work, match, by_key, by_name)
 
     def _hear(self, matcher: str, works: Sequence[_Work]) -> dict[str, Match]:
-        """Return what a catalogue says of each name; those it did not answer for are absent, and it counts as down."""
+        """Return what a catalogue says of each name; those that it did not answer for are absent."""
         wanted = sorted({work.name.name for work in works})
         new = [name for name in wanted if (matcher, name) not in self._heard]
-        try:
-            if matcher == "worms" and new:
-                said = self._client.worms(new)
-                self._heard |= {(matcher, name): said.get(name, NOTHING) for name in new}
-            elif matcher != "worms":
-                ask = self._client.gbif if matcher == "gbif" else self._client.col
-                for name in new:
-                    self._heard[matcher, name] = ask(name, self._kingdom or "")
-        except WikiError as error:
-            self._down[matcher] = str(error)
+        for part in [new] if matcher == "worms" and new else [[name] for name in new]:
+            try:
+                said = self._asked(matcher, part)
+            except (BadAnswerError, QueryRefusedError) as error:
+                # Perhaps only these names are too much for it: the others are asked still, unless it goes on so.
+                self._refused[matcher] = self._refused.get(matcher, 0) + 1
+                self._said_no[matcher] = str(error)
+                if self._refused[matcher] < MOST_REFUSED:
+                    continue
+                self._down[matcher] = str(error)
+                break
+            except WikiError as error:
+                self._down[matcher] = str(error)
+                break
+            self._heard |= {(matcher, name): said.get(name, NOTHING) for name in part}
         return {name: self._heard[matcher, name] for name in wanted if (matcher, name) in self._heard}
+
+    def _asked(self, matcher: str, names: Sequence[str]) -> dict[str, Match]:
+        if matcher == "worms":
+            return self._client.worms(names)
+        ask = self._client.gbif if matcher == "gbif" else self._client.col
+        return {name: ask(name, self._kingdom or "") for name in names}
 
     def _by_key(self, matcher: str, keys: Collection[str]) -> dict[str, frozenset[str]]:
         """Return the items of each key; keys of GBIF that are no numbers are those of the Catalogue of Life."""
@@ -315,8 +338,10 @@ class NameResolver:
             qids = sorted(qid for qid in by_key.get(usage.key, ()) if qid in self._facts)
             known = {one.qid for one in work.candidates if one.qid}
             work.candidates += [self._candidate(qid, matcher) for qid in qids if qid not in known]
-            if not qids:
-                work.candidates.append(Candidate(None, usage.name, usage.authorship, usage.rank, matcher, above))
+            if not qids and not any(_is_same(one.name, one.authorship, usage) for one in work.candidates):
+                work.candidates.append(
+                    Candidate(None, usage.name, usage.authorship, usage.rank, matcher, usage.above or above)
+                )
 
     def _candidate(self, qid: str, source: str = "wikidata") -> Candidate:
         one = self._facts[qid]
@@ -348,6 +373,11 @@ class NameResolver:
             note,
             work.is_complete,
         )
+
+
+def _is_same(name: str, authorship: str, usage: Usage) -> bool:
+    """Return whether a candidate and a catalogue's usage are one name of one author: it is shown once."""
+    return name == usage.name and may_agree(authorship, usage.authorship) is True
 
 
 _SHOWN = {"wikidata": "Wikidata", "gbif": "GBIF", "col": "The Catalogue of Life", "worms": "WoRMS"}

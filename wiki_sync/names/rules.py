@@ -104,6 +104,8 @@ def second_opinion(name: CleanName, qid: str, match: Match, facts: Facts) -> Dec
     """Decide whether GBIF's answer leaves Wikidata's taxon without a rival."""
     if match.kind in (MatchKind.NONE, MatchKind.HIGHER_RANK, MatchKind.VARIANT):
         return Decision(qid)  # nothing there has this very name
+    if (match.lineage or {}).get("kingdom") == "Viruses":
+        return Decision(qid)  # viruses are called after their hosts, and their names follow a code of their own
     if match.kind is not MatchKind.EXACT or not agrees(facts, qid, match):
         return Decision(None, "GBIF knows this name for something else too.")
     if match.usage and may_agree(name.authorship, match.usage.authorship) is False:

@@ -1,6 +1,5 @@
 """What the names chain asks of Wikidata beyond `TaxonSource`: identifiers of other catalogues, and outdated names."""
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from wiki_sync.sparql import filled_query, items_in_query, qid_of, select, text_
 
 PROPERTIES = {"gbif": "P846", "col": "P10585", "worms": "P850"}
 BATCH = 200
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,8 @@ class OldName:
 def by_identifier(config: WikiConfig, matcher: str, keys: Collection[str]) -> dict[str, frozenset[str]]:
     """Return the Q-ids that bear each key of a catalogue (gbif, col or worms); empty where none does.
 
-    Raises as `sparql.select`; ValueError for a key that is none.
+    Raises as `sparql.select`.
     """
-    wrong = [key for key in keys if not _KEY.fullmatch(key)]
-    if wrong:
-        raise ValueError(f"not an identifier: {wrong[0]!r}")
     found: dict[str, set[str]] = {key: set() for key in keys}
     ordered = sorted(found)
     for start in range(0, len(ordered), BATCH):

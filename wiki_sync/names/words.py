@@ -60,6 +60,14 @@ BETWEEN_AUTHORS = frozenset(
     {"&", "et", "ct", "and", "und", "en", "ex", "in", "al", "fil", "f", "filius", "bis", "apud", "mihi", "nobis", "nob"}
 )
 
+ASIDES = frozenset(
+    {
+        *("fem", "male", "female", "juv", "juvenis", "ad", "adult", "pullus", "larva", "pupa", "imago"),
+        *("mannetje", "vrouwtje"),
+    }
+)
+"""Sex and age of the animal on the plate: no part of its name."""
+
 AUTHORS = frozenset(
     {
         *("linnaeus", "linne", "linn", "fabricius", "pallas", "scopoli", "gronovius", "hasselquist", "jacquin"),
