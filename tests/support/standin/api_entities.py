@@ -116,6 +116,8 @@ def _local_entity(request: ApiRequest, entity: Entity, props: list[str]) -> Json
     if "descriptions" in props:
         body["descriptions"] = _texts(request, dict(entity.descriptions))
     body |= {key: {} for key in ("aliases", "claims") if key in props}
+    if "claims" in props and entity.statements:
+        body["claims"] = statements_json(entity.entity_id, list(entity.statements))
     if not is_property and "sitelinks" in props:
         body["sitelinks"] = {}
     return body

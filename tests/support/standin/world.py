@@ -118,6 +118,7 @@ class Entity:
     labels: Mapping[str, str]
     descriptions: Mapping[str, str]
     datatype: str | None = None
+    statements: tuple[Statement, ...] = ()
 
 
 class World(ThirdParties):
@@ -419,6 +420,7 @@ class World(ThirdParties):
         descriptions: Mapping[str, str] | None = None,
         datatype: str | None = None,
         page_id: int | None = None,
+        statements: Sequence[Statement] = (),
     ) -> Entity:
         """Make an item (`Q…`) or, with `datatype`, a property (`P…`) on this wiki."""
         with self.lock:
@@ -432,6 +434,7 @@ class World(ThirdParties):
                 dict(labels),
                 dict(descriptions or {}),
                 datatype,
+                tuple(statements),
             )
             self.entities[entity_id] = entity
             return entity

@@ -25,8 +25,11 @@ VALUES = {
     "taxa_redirects": {"items": items_in_query(CONFIG, ["Q11", "Q12", "Q21"])},
     "taxa_synonyms": {"items": items_in_query(CONFIG, ["Q2", "Q4", "Q7"])},
     "collection_files": {
-        **{"item": items_in_query(CONFIG, ["Q190804"]), "collection": "P195", "number": "P217"},
-        **{"limit": "10", "offset": "0"},
+        "item": items_in_query(CONFIG, ["Q190804"]),
+        "collection": "P195",
+        "number": "P217",
+        "limit": "10",
+        "offset": "0",
     },
     "changed_files": {"moment": "2026-01-01T00:00:00Z", "limit": "10", "offset": "0"},
     "taxa_by_name": {"names": text_in_query("Aus bus")},
