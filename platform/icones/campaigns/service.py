@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from icones.campaigns import queries
+from icones.campaigns.sources import ON_THE_WIKI, checked_source
 from icones.errors import BadInputError, ConflictError, NotAllowedError, NotFoundError, NotSignedInError
 from icones.models import (
     Campaign,
@@ -125,8 +126,7 @@ def create(session: Session, person: Person | None, new: NewCampaign, now: datet
     title = new.title.strip()
     if not title:
         raise BadInputError("A campaign needs a title.")
-    if new.source_kind is SourceKind.CATEGORY and not new.source.strip():
-        raise BadInputError("Name the Commons category whose files this campaign is about.")
+    source = checked_source(new.source_kind, new.source)
     _check_depth(new.source_depth)
     check_pattern(new.object_number_pattern)
     slug = slug_of(new)
@@ -139,7 +139,7 @@ def create(session: Session, person: Person | None, new: NewCampaign, now: datet
         title=title[:200],
         description=new.description.strip()[:4000],
         source_kind=new.source_kind,
-        source=new.source.strip()[:500],
+        source=source,
         source_depth=new.source_depth,
         root_taxon_qid=new.root_taxon_qid,
         visibility=new.visibility,
@@ -161,11 +161,20 @@ def set_category(session: Session, door: Door, category: str, depth: int) -> Non
     door.require(Role.CURATOR)
     if door.campaign.source_kind is not SourceKind.CATEGORY:
         raise BadInputError("This campaign's illustrations do not come from a category.")
-    if not category.strip():
-        raise BadInputError("Name the Commons category whose files this campaign is about.")
     _check_depth(depth)
-    door.campaign.source, door.campaign.source_depth = category.strip()[:500], depth
-    session.add(door.campaign)
+    door.campaign.source_depth = depth
+    set_source(session, door, category)
+
+
+def set_source(session: Session, door: Door, source: str) -> None:
+    """Give a campaign another source of the same kind: another category, list or query. The next sync follows it."""
+    door.require(Role.CURATOR)
+    own = door.campaign
+    if own.source_kind not in ON_THE_WIKI:
+        raise BadInputError("This campaign's illustrations do not come from Commons.")
+    own.source = checked_source(own.source_kind, source)
+    own.changes_read_at = own.checked_at = None  # they were about the source before
+    session.add(own)
 
 
 def _check_depth(depth: int) -> None:

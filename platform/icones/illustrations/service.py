@@ -96,7 +96,7 @@ def save_listing(session: Session, campaign: Campaign, listing: Sequence[Listed]
         if item.sha1 and row.sha1 and item.sha1 != row.sha1:
             changed += 1
             row.state = IllustrationState.LISTED
-        _fill(row, item, now)
+        fill(row, item, now)
         session.add(row)
     listed = {item.key for item in listing}
     missing = [row for key, row in known.items() if key not in listed and row.state is not IllustrationState.GONE]
@@ -115,7 +115,8 @@ def save_listing(session: Session, campaign: Campaign, listing: Sequence[Listed]
     return Counted(new, changed, len(missing), back, len(listing))
 
 
-def _fill(row: Illustration, item: Listed, now: datetime) -> None:
+def fill(row: Illustration, item: Listed, now: datetime) -> None:
+    """Write what a source says of a file into its row, within the lengths of the columns."""
     for field in ("mid", "mime", "width", "height", "sha1", "image_url", "thumb_url", "revision"):
         setattr(row, field, getattr(item, field))
     for field, length in (
@@ -185,10 +186,11 @@ def mirror(session: Session, stated: Mapping[int, Sequence[Depicts]], now: datet
                 illustration_id=illustration_id, statement_id=one.statement_id, first_seen_at=now
             )
             said = (one.qid, one.snaktype, one.rank, one.box, None)
-            if row.id is None or (row.qid, row.snaktype, row.rank, row.box, row.gone_at) != said:
+            qualifiers = {key: list(values) for key, values in one.qualifiers.items()}
+            if row.id is None or (*_said(row), row.qualifiers) != (*said, qualifiers):
                 changes += 1
             row.qid, row.snaktype, row.rank, row.box, row.gone_at = said
-            row.qualifiers = {key: list(values) for key, values in one.qualifiers.items()}
+            row.qualifiers = qualifiers
             session.add(row)
         for row in rows.values():
             if row.gone_at is None:
@@ -196,6 +198,10 @@ def mirror(session: Session, stated: Mapping[int, Sequence[Depicts]], now: datet
                 row.gone_at = now
                 session.add(row)
     return changes
+
+
+def _said(row: DepictsStatement) -> tuple[str | None, str, str, str | None, datetime | None]:
+    return row.qid, row.snaktype, row.rank, row.box, row.gone_at
 
 
 def take_up_boxes(session: Session, campaign: Campaign, illustration_ids: Sequence[int], now: datetime) -> int:

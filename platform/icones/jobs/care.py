@@ -1,6 +1,7 @@
 """The care job: what became of our edits. The community's word counts: too many reverts stop a campaign's writing."""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from icones.depicts import outbox, queries, service
 from icones.jobs.runner import Progress
 from icones.jobs.wiki import wiki_config
 from icones.models import Campaign, DepictsEdit, JobRun
-from wiki_sync import Changes, RevisionFacts
+from wiki_sync import Changes, LiveFiles
 
 log = logging.getLogger(__name__)
 
@@ -31,27 +32,42 @@ def care(settings: Settings, database: Database, campaign: Campaign, run: JobRun
     progress.step("Looking at what became of our edits", 0, len(edits))
     asked = [edit.revision for edit in edits if edit.revision is not None and edit.reverted_at is None]
     facts = Changes(wiki_config(settings)).revisions(asked) if asked else {}
+    marked = [edit for edit in edits if edit.revision in facts and REVERTED in facts[edit.revision].tags]
+    standing = _standing(settings, marked)
     with database.writing() as session:
-        new = _note_reverts(session, edits, facts, utc_now())
+        new = _note_reverts(session, [edit for edit in marked if edit.id not in standing], utc_now())
         share = _consider(session, session.get_one(Campaign, campaign.id), since, utc_now())
     if new:
         progress.note(f"{new} of our edits were reverted since the last look.")
     return {"looked_at": len(edits), "reverted": new, "share": round(share, 4)}
 
 
-def _note_reverts(session: Session, edits: Any, facts: dict[int, RevisionFacts], now: datetime) -> int:
-    new = 0
+def _standing(settings: Settings, edits: Sequence[DepictsEdit]) -> set[int]:
+    """Return those of these edits whose statement stands in spite of the mark, or went with its whole file.
+
+    The mark stays on a revision when the revert was itself reverted.
+    """
+    pages = {edit.id or 0: int(edit.guid[1:].partition("$")[0]) for edit in edits}
+    live = LiveFiles(wiki_config(settings)).read(list(pages.values())) if pages else {}
+    return {
+        edit.id or 0
+        for edit in edits
+        if not live[pages[edit.id or 0]].exists
+        or any(
+            one.statement_id == edit.guid and one.qid == edit.qid and one.rank != "deprecated"
+            for one in live[pages[edit.id or 0]].depicts
+        )
+    }
+
+
+def _note_reverts(session: Session, edits: Sequence[DepictsEdit], now: datetime) -> int:
     for edit in edits:
-        fact = facts.get(edit.revision)
-        if fact is None or REVERTED not in fact.tags:
-            continue
         row = session.get_one(DepictsEdit, edit.id)
         row.reverted_at = now
         session.add(row)
         if row.gone_at is None and row.undone_at is None:
             outbox.miss(session, row, "Somebody reverted our edit on the wiki.", now)
-        new += 1
-    return new
+    return len(edits)
 
 
 def _consider(session: Session, campaign: Campaign, since: datetime, now: datetime) -> float:

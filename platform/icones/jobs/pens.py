@@ -99,7 +99,7 @@ def stopped(settings: Settings, database: Database, changes: Changes, now: datet
     if known is None or known.checked_at < now - LOOK_EVERY:
         known = _look(settings, changes, now)
         with database.writing() as session:
-            session.merge(known)
+            queries.keep_notice(session, known)
     if known.problem:
         return f"The stop page {settings.stop_page} could not be read: {known.problem}"
     return f"The wiki's page {settings.stop_page} says: {known.text}" if known.text else ""

@@ -132,7 +132,8 @@ class Pusher:
     def _rest(self, until: datetime, done: int, total: int) -> None:
         """Wait, in small steps so that a cancelled run ends soon."""
         pause = (until - utc_now()).total_seconds()
-        time.sleep(max(0.01, min(pause, 1.0)))
+        # At least a little: what is due may be held up by another sender at work on the same file.
+        time.sleep(min(max(pause, 0.1), 1.0))
         self._progress.at(min(done, total), total)
 
     def _send(self, taken: Taken) -> EditState | None:
@@ -184,7 +185,7 @@ class Pusher:
             live = writer.live([taken.page_id])[taken.page_id]
             decision, claim = self._around.decide(taken, live, writer.account)
             if decision.step is Step.END:
-                return self._ended(taken, decision, writer)
+                return self._ended(taken, decision, live, writer)
             lost = self._lost(taken, writer)
             if lost is not None:
                 return Ended(EditState.DONE, revision=lost, account=writer.account, was_removed=True)
@@ -216,15 +217,18 @@ class Pusher:
     ) -> Outcome:
         as_bot = taken.account.person_id is None
         if claim is not None:
-            return writer.add(claim, taken.summary, tags=tags, as_bot=as_bot)
-        return writer.remove(taken.guid, live.revision or 0, taken.summary, tags=tags, as_bot=as_bot)
+            return writer.add(claim, taken.summary, tags=tags, as_bot=as_bot, wait=False)
+        return writer.remove(taken.guid, live.revision or 0, taken.summary, tags=tags, as_bot=as_bot, wait=False)
 
-    def _ended(self, taken: Taken, decision: Decision, writer: Writer) -> Ended:
-        if decision.state is not EditState.DONE:
+    def _ended(self, taken: Taken, decision: Decision, live: LiveFile, writer: Writer) -> Ended:
+        is_removed = taken.action is EditAction.REMOVE and decision.state is EditState.ALREADY_THERE and live.exists
+        if decision.state is not EditState.DONE and not is_removed:
             return Ended(decision.state, decision.reason, decision.blocked_by)
-        # Our statement stands there: an earlier try was applied and its answer was lost.
+        # Our statement stands there (or is gone): an earlier try was applied and its answer was lost.
         after = taken.base_revision
         revision = writer.revision_of(taken.page_id, after, [taken.qid, taken.mark]) if after else None
+        if is_removed and revision is None:
+            return Ended(EditState.ALREADY_THERE, decision.reason, was_removed=True)
         return Ended(EditState.DONE, revision=revision, account=writer.account)
 
     def _judged(self, taken: Taken, outcome: Outcome, writer: Writer) -> Ended:
@@ -249,6 +253,14 @@ class Pusher:
         if outcome.kind is OutcomeKind.WARNED:
             names = ", ".join(outcome.names)
             return Ended(EditState.REFUSED, f"An edit filter asks a person to think twice ({names}).", answer=answer)
+        if not outcome.code:
+            # It was never sent: what comes before it (the edit token) could not be read.
+            return Ended(EditState.WAITING, why, answer=answer, retry_after=wait)
+        if outcome.code.startswith("http-"):
+            # A gateway before the wiki refuses us, and would refuse every other edit too.
+            pause = wait or self._settings.wiki_retry_wait_s * 60
+            reason = f"The wiki's gateway turned us away ({outcome.code})."
+            return Ended(EditState.WAITING, reason, answer=answer, retry_after=pause, rests_account=True)
         names = f" ({', '.join(outcome.names)})" if outcome.names else ""
         return Ended(EditState.REFUSED, f"The wiki refused it: {why}{names}", answer=answer)
 

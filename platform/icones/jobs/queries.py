@@ -82,6 +82,14 @@ def last_finished(session: Session, campaign_id: int, kinds: Collection[JobKind]
     return session.exec(question.order_by(col(JobRun.id).desc()).limit(1)).first()
 
 
+def last_done(session: Session, campaign_id: int, kind: JobKind) -> JobRun | None:
+    """Return a campaign's latest run of a kind that ended well."""
+    question = select(JobRun).where(
+        JobRun.campaign_id == campaign_id, JobRun.kind == kind, JobRun.state == JobState.DONE
+    )
+    return session.exec(question.order_by(col(JobRun.id).desc()).limit(1)).first()
+
+
 def last_asked(session: Session, campaign_id: int, kind: JobKind) -> JobRun | None:
     """Return the run of a kind that was asked for last in a campaign, however far it has come."""
     question = select(JobRun).where(JobRun.campaign_id == campaign_id, JobRun.kind == kind)
