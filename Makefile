@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FRONT := platform/icones/static/vendor/manifest.json
 PORT ?= 8000
+# How many tests run at a time. The browser tests keep to one of them, one after the other.
+TOGETHER ?= 2
 .DEFAULT_GOAL := help
 
 .PHONY: help demo run worker test check lint types contracts migrations fmt wheel bench front messages constraints clean browser
@@ -44,7 +46,11 @@ worker: $(VENV)/.run ## Run a worker alone
 	$(BIN)/icones worker
 
 test: $(VENV)/.dev front ## Run all tests, fast ones first (T=path for some)
-	$(BIN)/python -m pytest -q $(or $(T),tests/unit tests/layout tests/db tests/docs tests/web tests/jobs tests/contract tests/browser)
+ifdef T
+	$(BIN)/python -m pytest -q $(T)
+else
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TOGETHER) --dist loadgroup tests/unit tests/layout tests/db tests/docs tests/web tests/jobs tests/contract tests/browser
+endif
 
 browser: $(VENV)/.dev front ## Run the browser tests only
 	$(BIN)/python -m pytest -q tests/browser

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
@@ -19,6 +19,20 @@ from icones.jobs.invariants import broken
 from icones.models import Campaign, Role
 from tests.support.campaigns import make_campaign
 from tests.support.people import sign_in
+from tests.support.real_wiki import Gate, Variables, closed_network
+
+# How long an example takes says more about what else this machine does than about the code.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where tests run beside each other, all that drive the browser go to one process: there is one Chromium."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            if "browser" in item.nodeid.split("/")[:2]:
+                item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -31,23 +45,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report  # type: ignore[return-value]
 
 
-LOOPBACK = ("127.", "::1", "localhost")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _only_loopback() -> Iterator[None]:
-    """Refuse every connection that leaves this machine: a test that needs one is wrong."""
-    connect = socket.socket.connect
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        if isinstance(address, tuple) and not str(address[0]).startswith(LOOPBACK):
-            raise OSError(f"tests talk to loopback only, not to {address[0]}")
-        connect(self, address)
-
-    patch = pytest.MonkeyPatch()
-    patch.setattr(socket.socket, "connect", guarded)
-    yield
-    patch.undo()
+    """Refuse every connection that leaves this machine, but for the wiki that the environment names."""
+    with closed_network(Gate(Variables(os.environ).addresses())):
+        yield
 
 
 @pytest.fixture(scope="session")

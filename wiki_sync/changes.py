@@ -4,7 +4,8 @@ Reads `prop=info`, `list=recentchanges`, `list=logevents` and `prop=revisions`
 (https://www.mediawiki.org/wiki/API:Query). These are the cheap questions of a sync: 500 files of a category or
 500 changes a call, 50 pages or revisions by number. What is found is then read in full by `Commons`.
 
-What the wiki keeps from us (a hidden user, comment or log action) is left empty and is no error.
+What the wiki keeps from us (a hidden user, comment or log action) is left empty and is no error; recent changes say
+how many of them do not tell their page.
 """
 
 import unicodedata
@@ -84,8 +85,8 @@ class RecentChanges:
     `page_ids` are the pages that were edited, uploaded or otherwise named by their id. `titles` are those that
     the wiki named without an id (as deletions are) and both titles of moves. `log` is in order of time. `newest`
     is the moment of the last change seen, at which the next reading may begin; None if there was none.
-    `complete` is False where changes may be missing: the reading stopped at `max_calls`, or `since` is so long
-    ago that the wiki has forgotten some. `calls` is the number of questions asked.
+    `complete` is False where changes may be missing: the reading stopped at `max_calls`, `since` is so long ago that
+    the wiki has forgotten some, or some are kept from us (`n_hidden`). `calls` is the number of questions asked.
     """
 
     page_ids: frozenset[int]
@@ -94,6 +95,8 @@ class RecentChanges:
     newest: datetime | None
     complete: bool
     calls: int
+    n_hidden: int = 0
+    """Changes whose page or action the wiki hides; any of them may be a deletion."""
 
 
 @dataclass(frozen=True)
@@ -182,14 +185,20 @@ class Changes:
             "rcstart": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "rclimit": "max",
         }
-        calls, complete = 0, False
+        calls, is_all = 0, False
         for answer in islice(answers(self._session, **params), max_calls):
             calls += 1
             seen.read(answer.get("query", {}).get("recentchanges", ()))
             remembered = since >= _moment(answer.get("curtimestamp")) - KEPT
-            complete = remembered and "continue" not in answer
+            is_all = remembered and "continue" not in answer
         return RecentChanges(
-            frozenset(seen.page_ids), frozenset(seen.titles), tuple(seen.log), seen.newest, complete, calls
+            frozenset(seen.page_ids),
+            frozenset(seen.titles),
+            tuple(seen.log),
+            seen.newest,
+            is_all and not seen.n_hidden,
+            calls,
+            seen.n_hidden,
         )
 
     def log_of(self, title: str) -> tuple[LogEntry, ...]:
@@ -245,6 +254,7 @@ class _Seen:
         self.titles: set[str] = set()
         self.log: list[LogEntry] = []
         self.newest: datetime | None = None
+        self.n_hidden = 0
 
     def read(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take in one answer's rows. Raises BadAnswerError for rows of another form."""
@@ -252,6 +262,7 @@ class _Seen:
             moment = _moment(row.get("timestamp"))
             self.newest = moment if self.newest is None else max(moment, self.newest)
             page_id = row.get("pageid") or None
+            self.n_hidden += bool(row.get("actionhidden")) or (page_id is None and "title" not in row)
             if page_id is not None:
                 self.page_ids.add(int(page_id))
             elif "title" in row:

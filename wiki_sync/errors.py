@@ -71,6 +71,10 @@ class BadAnswerError(PermanentError):
     """The other side said "all is well" and sent something that cannot be read (broken JSON, a page of text)."""
 
 
+class NoServiceError(PermanentError):
+    """The settings name no service that could answer this."""
+
+
 class QueryRefusedError(PermanentError):
     """The other side understood the request and declined it."""
 

@@ -30,7 +30,7 @@ from wiki_sync.errors import (
     QueryRefusedError,
     TransientError,
 )
-from wiki_sync.pictures import picture_facts, promised_type
+from wiki_sync.pictures import picture_facts
 from wiki_sync.retry import asked_wait, with_retries
 
 _AT_ONCE = 2
@@ -75,9 +75,10 @@ class ImageDownloads:
 
         `sha1` is what the wiki says of the file, where `url` is the original itself; the bytes must have it. (Of a
         smaller picture nothing is said; it must be decodable to its end.) Raises HostNotAllowedError, FileGoneError
-        (404, 410), ImageTooLargeError, NotAnImageError, BannedError (403), QueryRefusedError, and TransientError:
-        429, 5xx, time-outs or broken off when the retries are used up; at once when what came is damaged or another
-        file, or while the host has asked all of us to wait for longer than `retry_max_s`.
+        (404, 410), ImageTooLargeError, NotAnImageError (the very file of that `sha1` is none that can be opened),
+        BannedError (403), QueryRefusedError, and TransientError: 429, 5xx, time-outs or broken off when the retries
+        are used up; at once when what came is damaged, a page of text or another file, or while the host has asked
+        all of us to wait for longer than `retry_max_s`.
         """
         part = _Part(self._unfinished, url)
         try:
@@ -86,7 +87,7 @@ class ImageDownloads:
             _check(data, url, sha1)
         except PermanentError as error:
             part.drop()
-            if part.is_old and isinstance(error, NotAnImageError | ImageTooLargeError):
+            if part.is_old and isinstance(error, ImageTooLargeError):
                 # The fault may lie in what an earlier process left: the next time all of it comes anew.
                 raise TransientError(str(error)) from error
             raise
@@ -128,7 +129,7 @@ class ImageDownloads:
     def _read(self, response: httpx2.Response, part: "_Part") -> None:
         self._raise_for_status(response)
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise NotAnImageError("The picture came packed in a way that was not asked for.")
+            raise TransientError("The picture came packed in a way that was not asked for.")
         total = part.take_up(response)
         limit, length = self._config.max_image_bytes, response.headers.get("Content-Length", "")
         announced = len(part.data) + int(length) if length.isdecimal() else 0
@@ -263,12 +264,13 @@ class _Part:
 
 
 def _check(data: bytes, url: str, sha1: str) -> None:
-    """Raise NotAnImageError or ImageTooLargeError for what will stay so, TransientError for what came damaged."""
+    """Raise NotAnImageError or ImageTooLargeError for what will stay so, TransientError for what came wrong."""
     try:
         picture_facts(data, f"The picture at {url}")
     except NotAnImageError as error:
-        if promised_type(data) is None or (sha1 and _sha1(data) == sha1):
-            raise  # another thing altogether; or the wiki's own file is like that
+        if sha1 and _sha1(data) == sha1:
+            raise  # the wiki's own file is like that
+        # Damaged on its way; or a page of words in the picture's place, as caches and gateways send in bad hours.
         raise TransientError(str(error)) from error
     if sha1 and _sha1(data) != sha1:
         raise TransientError(f"The picture at {url} is not the file that the wiki listed (its SHA-1 is another).")

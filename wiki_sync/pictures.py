@@ -54,15 +54,6 @@ def picture_facts(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Pictu
     return PictureFacts(width, height, mime)
 
 
-def promised_type(data: bytes) -> str | None:
-    """Return the type of picture that the first bytes promise, whole or not; None for anything else."""
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            return Image.MIME[image.format or ""]
-    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError, KeyError, EOFError):
-        return None
-
-
 def standard_width(wanted: int) -> int:
     """Return the standard width that serves for `wanted` pixels: the next larger one, or the largest there is."""
     return next((width for width in STANDARD_WIDTHS if width >= wanted), STANDARD_WIDTHS[-1])

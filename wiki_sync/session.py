@@ -405,6 +405,8 @@ def _raise_no_answer(error: Exception) -> NoReturn:
 
 def _raise_for_login(user: str, result: str, reason: str) -> NoReturn:
     """Raise for a sign-in that the wiki did not let through; see https://www.mediawiki.org/wiki/API:Login."""
+    if result in _BUSY or result.startswith("internal_api_error_"):
+        raise TransientError(f"The wiki asked us to come back later ({result}).") from None
     if result == "Throttled" or "too many" in reason:
         raise TransientError(f"The wiki asked us to wait before {user} signs in again.") from None
     raise SignedOutError(f"The wiki did not sign {user} in: {_first_words(reason) or result}") from None

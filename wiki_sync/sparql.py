@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from wiki_sync.config import WikiConfig
 from wiki_sync.endpoints import Reply, ask, host_of, reason_not_to_ask
-from wiki_sync.errors import BadAnswerError, QueryRefusedError, TransientError, WikiError
+from wiki_sync.errors import BadAnswerError, NoServiceError, QueryRefusedError, TransientError, WikiError
 from wiki_sync.retry import this_moment, with_retries
 
 T = TypeVar("T")
@@ -41,20 +41,18 @@ def select(config: WikiConfig, query: str) -> list[Row]:
     """Return the rows of a SELECT query from the first of `sparql_urls` that answers it; unbound variables are
     absent from a row.
 
-    Raises as `first_answer`. ValueError without endpoints.
+    Raises as `first_answer`.
     """
-    if not config.sparql_urls:
-        raise ValueError("no SPARQL endpoint is set")
     return first_answer(config, config.sparql_urls, lambda url: rows_at(config, url, query))
 
 
 def first_answer(config: WikiConfig, urls: Sequence[str], read: Callable[[str], T]) -> T:
-    """Return what `read(url)` returns for the first of the services (at least one) that answers.
+    """Return what `read(url)` returns for the first of the services that answers.
 
     Services that shut us out, or want a sign-in that we do not have, are passed over. Raises the error of the
     last service that was asked: TransientError (busy, slow, unreachable after retries), BadAnswerError (said 200
     and sent something else), QueryRefusedError (wrong query or address), SignedOutError, BannedError; if none was
-    asked, the reason why the first was not.
+    asked, the reason why the first was not; NoServiceError if none is set.
     """
     failed: WikiError | None = None
     passed_over: WikiError | None = None
@@ -67,7 +65,7 @@ def first_answer(config: WikiConfig, urls: Sequence[str], read: Callable[[str], 
             return read(url)
         except WikiError as error:
             failed = error
-    raise failed or passed_over or ValueError("no SPARQL endpoint is set")
+    raise failed or passed_over or NoServiceError("No query service is set, so this cannot be asked.")
 
 
 def rows_at(config: WikiConfig, url: str, query: str) -> list[Row]:

@@ -112,6 +112,7 @@ def test_sparse_and_hidden_rows_are_read_for_what_they_say(server: ScriptedServe
     seen = changes.recent(START, 1)
     assert seen.page_ids == {7}
     assert seen.titles == {"File:Gone.jpg", "File:No id.jpg", "File:P.jpg"}
+    assert (seen.complete, seen.n_hidden) == (False, 1)
     assert [(one.title, one.page_id, one.user) for one in seen.log] == [
         ("File:Gone.jpg", None, "A"),
         ("File:Kept id.jpg", 7, ""),

@@ -311,6 +311,22 @@ def test_what_the_wiki_hides_is_no_error(world: World, changes: Changes) -> None
     assert [(one.title, one.user, one.comment) for one in seen.log] == [("File:Plate 00002.svg", "", "")]
 
 
+@pytest.mark.parametrize(
+    ("hidden", "is_complete"), [(["user", "comment"], True), (["action"], False), (["action", "user"], False)]
+)
+def test_a_hidden_change_may_be_a_deletion(
+    world: World, changes: Changes, hidden: list[str], is_complete: bool
+) -> None:
+    page_id, other = fill(world, "Plates", 2)
+    before = moment(world) + timedelta(seconds=1)
+    world.delete_file(page_id, "Somebody", "something")
+    world.journal.hide(world.journal.changes[-1], hidden)
+    world.edit_wikitext(other, "words")
+    seen = changes.recent(before, 5)
+    assert (seen.complete, seen.n_hidden) == (is_complete, int(not is_complete))
+    assert seen.page_ids >= {other}
+
+
 def test_changes_since_when_and_how_many_calls_must_make_sense(standin: StandInCommons, changes: Changes) -> None:
     with pytest.raises(ValueError, match="time zone"):
         changes.recent(datetime(2026, 1, 1), 5)  # noqa: DTZ001 (what is refused)

@@ -13,9 +13,11 @@ from wiki_sync import (
     BadAnswerError,
     BannedError,
     CollectionSource,
+    NoServiceError,
     PermanentError,
     QueryRefusedError,
     SignedOutError,
+    TaxonSource,
     TransientError,
     WikiConfig,
 )
@@ -271,3 +273,11 @@ def test_the_service_over_an_open_line_is_not_given_the_cookie(tmp_path: Path, s
     with pytest.raises(PermanentError):
         count(settings)
     assert all("cookie" not in call.headers for call in standin.calls.requests)
+
+
+def test_without_any_service_the_reason_is_told(tmp_path: Path) -> None:
+    config = WikiConfig("http://127.0.0.1:9/w/api.php", (), "Icones-test/1 (test@example.org)", tmp_path)
+    with pytest.raises(NoServiceError, match="No query service is set"):
+        TaxonSource(config).taxa(["Q1"])
+    with pytest.raises(NoServiceError, match="No query service is set"):
+        CollectionSource(config).files("Q1")

@@ -42,6 +42,7 @@ def pointed_at(settings: Settings, commons: StandInCommons) -> Settings:
         update={
             "commons_api_url": commons.api_url,
             "sparql_urls": (commons.sparql_url,),
+            "commons_sparql_urls": (commons.commons_sparql_url,),
             "image_hosts": (commons.host,),
             "oauth_root": f"{commons.rest_url}/oauth2",
         }
@@ -57,10 +58,17 @@ def category_campaign(database: Database, category: str = CATEGORY, depth: int =
         return campaigns.create(session, None, new, utc_now())
 
 
-def run_job(settings: Settings, database: Database, campaign: Campaign, kind: JobKind) -> JobRun:
+def listed_campaign(database: Database, kind: SourceKind, source: str, slug: str = "listed") -> Campaign:
+    """Make a campaign on a list of files or on a query."""
+    new = campaigns.NewCampaign(title="Listed", source_kind=kind, source=source, slug=slug)
+    with database.writing() as session:
+        return campaigns.create(session, None, new, utc_now())
+
+
+def run_job(settings: Settings, database: Database, campaign: Campaign, kind: JobKind, **parameters: bool) -> JobRun:
     """Ask for a run and carry it out here; return its row."""
     with database.writing() as session:
-        asked = runner.ask(session, kind, campaign, utc_now())
+        asked = runner.ask(session, kind, campaign, utc_now(), parameters=parameters)
     runner.execute(settings, database, asked.id or 0, JOBS)
     with database.reading() as session:
         return session.get_one(JobRun, asked.id)

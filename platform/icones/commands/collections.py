@@ -127,7 +127,7 @@ def sync(
     ] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Bring a campaign in line with its source on Commons: files, statements, taxa, images. Safe to stop at any time."""
+    """Bring a campaign in line with its source on Commons: files, statements, taxa, images. Safe to stop."""
     if bool(slug) == everything:
         raise typer.BadParameter("Name one campaign, or sync all of them with --all.")
     wishes = {name: True for name, wished in (("full", full), ("accept_loss", accept_loss)) if wished}

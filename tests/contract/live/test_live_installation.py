@@ -63,6 +63,7 @@ def test_a_category_comes_in_and_stays_in_line(wiki: Wiki, make: Make) -> None:
     assert set(one.figures()) == files
 
 
+@pytest.mark.slow
 def test_what_is_verified_is_pushed_and_an_undo_puts_everything_back(wiki: Wiki, make: Make) -> None:
     """One file says it already, one asks bots to stay away, the others get their statement, and lose it again."""
     pages = wiki.pictures(4)
@@ -117,6 +118,7 @@ def test_a_push_loses_answers_and_writes_nothing_twice(wiki: Wiki, make: Make, s
         assert set(page.statements) - set(before[page.page_id].statements) == {edit.guid}
 
 
+@pytest.mark.slow
 def test_two_pushes_at_once_on_the_same_files_say_everything_once(wiki: Wiki, make: Make, stack: ExitStack) -> None:
     """Two installations, two accounts: the same item on most files, different ones on the last.
 

@@ -58,8 +58,8 @@ def added(writer: Writer, claim: DepictsClaim) -> int:
 def facts(wiki: Wiki, revision: int) -> dict[str, Any]:
     """Author, comment and tags of a revision, as the wiki tells them."""
     asked = {"prop": "revisions", "revids": str(revision), "rvprop": "user|comment|tags"}
-    (told,) = wiki.reader.ask(action="query", **asked)["query"]["pages"][0]["revisions"]
-    return dict(told)
+    (page,) = wiki.reader.ask_pages(**asked)
+    return dict(page["revisions"][0])
 
 
 # ---- all goes well
@@ -298,7 +298,7 @@ def test_a_write_whose_answer_got_lost_is_found_by_its_id(wiki: Wiki, kind: str,
             writer = Writer(config, wire)
             before = live(writer, page).revision or 0
             relay.lose()
-            assert writer.add(claim, SUMMARY).kind is OutcomeKind.UNKNOWN
+            assert settled(lambda: writer.add(claim, SUMMARY)).kind is OutcomeKind.UNKNOWN
             assert [one["action"] for one in relay.lost] == ["wbsetclaim"]
             after = live(writer, page)
             assert [one.statement_id for one in after.depicts if one.qid == claim.qid] == [claim.guid]
@@ -306,7 +306,7 @@ def test_a_write_whose_answer_got_lost_is_found_by_its_id(wiki: Wiki, kind: str,
             again = settled(lambda: writer.add(claim, SUMMARY))
             assert again.kind in (OutcomeKind.DUPLICATE, OutcomeKind.NOCHANGE)
             relay.lose()
-            assert writer.remove(claim.guid, after.revision or 0, SUMMARY).kind is OutcomeKind.UNKNOWN
+            assert settled(lambda: writer.remove(claim.guid, after.revision or 0, SUMMARY)).kind is OutcomeKind.UNKNOWN
             assert all(one.statement_id != claim.guid for one in live(writer, page).depicts)
     assert said(wiki, page) == []
 
