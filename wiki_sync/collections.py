@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from wiki_sync.config import WikiConfig
-from wiki_sync.errors import BadAnswerError, QueryRefusedError
+from wiki_sync.errors import BadAnswerError, NoServiceError, QueryRefusedError
 from wiki_sync.sparql import Row, Term, all_rows_at, checked_qid, filled_query, first_answer, items_in_query
 
 PAGE = 10_000  # rows; about two megabytes
@@ -123,7 +123,7 @@ class CollectionSource:
     def _rows(self, page: Callable[[int, int], str], most: int = MOST_ROWS) -> list[Row]:
         urls = self._config.commons_sparql_urls
         if not urls:
-            raise QueryRefusedError("No query service that knows the files of Commons is set.")
+            raise NoServiceError("No query service that knows the files of Commons is set.")
         size = self._rows_a_page
         return first_answer(self._config, urls, lambda url: all_rows_at(self._config, url, page, size, most))
 

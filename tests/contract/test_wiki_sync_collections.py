@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.standin import StandInCommons, Statement, World, depicts, in_collection, inventory_number
 from tests.support.standin.statements import item
-from wiki_sync import CollectionFile, CollectionSource, QueryRefusedError, WikiConfig
+from wiki_sync import CollectionFile, CollectionSource, NoServiceError, QueryRefusedError, WikiConfig
 
 DRAWING = b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
 MUSEUM, OTHER = "Q190804", "Q2"
@@ -208,7 +208,7 @@ def test_too_many_files_are_refused_and_not_cut(files: list[int], standin: Stand
 
 def test_without_a_service_it_is_said(standin: StandInCommons, tmp_path: Path) -> None:
     source = CollectionSource(config(standin, tmp_path, commons_sparql_urls=()))
-    with pytest.raises(QueryRefusedError, match="No query service"):
+    with pytest.raises(NoServiceError, match="No query service"):
         source.files(MUSEUM)
-    with pytest.raises(QueryRefusedError, match="No query service"):
+    with pytest.raises(NoServiceError, match="No query service"):
         source.query("SELECT ?file { ?file wdt:P180 wd:Q42 }")

@@ -279,5 +279,5 @@ def test_without_any_service_the_reason_is_told(tmp_path: Path) -> None:
     config = WikiConfig("http://127.0.0.1:9/w/api.php", (), "Icones-test/1 (test@example.org)", tmp_path)
     with pytest.raises(NoServiceError, match="No query service is set"):
         TaxonSource(config).taxa(["Q1"])
-    with pytest.raises(NoServiceError, match="No query service is set"):
+    with pytest.raises(NoServiceError, match="No query service that knows the files"):
         CollectionSource(config).files("Q1")
