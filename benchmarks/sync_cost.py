@@ -30,8 +30,6 @@ CATEGORY = "Plates of the benchmark"
 SAMPLE = 1000
 """Of a larger campaign the plain way is measured on so many files and scaled up."""
 AGENT = "Icones-benchmark/1.0 (https://example.org/icones)"
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- sync_cost: begin -->", "<!-- sync_cost: end -->"
 
 
 @dataclass(frozen=True)
@@ -268,14 +266,6 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def write(text: str) -> None:
-    """Put the table into docs/benchmarks.md, in the place of the one before."""
-    document = DOCUMENT.read_text("utf-8")
-    before, _, rest = document.partition(BEGIN)
-    after = rest.partition(END)[2]
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
-
-
 def main() -> int:
     """Measure, print the table. Exit code 1 if the claim does not hold: at least 20 times fewer calls, always."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -294,7 +284,9 @@ def main() -> int:
     if any(row.is_scaled for row in rows) and not arguments.json:
         print(f"* measured on {SAMPLE} files and scaled up")
     if arguments.write:
-        write(table(rows))
+        from benchmarks.support.report import write_section
+
+        write_section("sync_cost", table(rows))
     held = all(row.ratio >= 20 for row in rows)
     print("the claim holds" if held else "THE CLAIM DOES NOT HOLD", file=sys.stderr)
     return 0 if held else 1

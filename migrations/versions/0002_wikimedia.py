@@ -185,6 +185,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('writing_paused_why', sa.String(500), nullable=False, server_default=''))
         batch_op.alter_column('source', existing_type=sa.String(500), type_=sa.Text(), existing_nullable=False)
         batch_op.create_check_constraint(op.f('ck_campaign_writes'), one_of('writes', WRITES))
+    with op.batch_alter_table('illustration') as batch_op:
+        batch_op.add_column(sa.Column('fetched_sha1', sa.String(40), nullable=False, server_default=''))
+        batch_op.add_column(sa.Column('uploader', sa.String(255), nullable=False, server_default=''))
+        batch_op.create_index(batch_op.f('ix_illustration_fetched_sha1'), ['fetched_sha1'], unique=False)
+    # What can be shown was made from the original that is listed. Of all else nobody knows; it is fetched again.
+    op.execute("UPDATE illustration SET fetched_sha1 = sha1 WHERE state = 'ready' AND image_sha1 <> ''")
     with op.batch_alter_table('person') as batch_op:
         batch_op.add_column(sa.Column('writes_in_own_name', sa.Boolean(), nullable=False, server_default=sa.false()))
     with op.batch_alter_table('taxon') as batch_op:
@@ -202,6 +208,10 @@ def downgrade() -> None:
         batch_op.drop_column('parent_qids')
     with op.batch_alter_table('person', schema=None) as batch_op:
         batch_op.drop_column('writes_in_own_name')
+    with op.batch_alter_table('illustration', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_illustration_fetched_sha1'))
+        batch_op.drop_column('uploader')
+        batch_op.drop_column('fetched_sha1')
     with op.batch_alter_table('campaign') as batch_op:
         batch_op.drop_constraint(op.f('ck_campaign_writes'), type_='check')
         batch_op.alter_column('source', existing_type=sa.Text(), type_=sa.String(500), existing_nullable=False)

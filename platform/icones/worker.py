@@ -122,15 +122,14 @@ def retrain_is_due(session: Session, campaign: Campaign) -> bool:
 
 def push_is_due(session: Session, campaign: Campaign, now: datetime) -> bool:
     """Say whether something that was sent off can be written now, as far as we know without asking the wiki."""
-    if campaign.writes is Writes.OFF or campaign.writing_paused_at is not None:
-        return False
+    only_removals = campaign.writes is Writes.OFF or campaign.writing_paused_at is not None
     notice = edits.notice(session, STOP_PAGE)
     if notice is not None and (notice.text or notice.problem) and notice.checked_at > now - LOOK_AGAIN_AFTER:
         return False
     last = queries.last_finished(session, campaign.id or 0, [JobKind.PUSH])
     if last is not None and last.state is JobState.FAILED and (last.finished_at or now) > now - LOOK_AGAIN_AFTER:
         return False
-    return edits.has_due(session, campaign.id or 0, now)
+    return edits.has_due(session, campaign.id or 0, now, only_removals=only_removals)
 
 
 def care_is_due(session: Session, campaign: Campaign, now: datetime) -> bool:

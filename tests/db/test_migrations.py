@@ -5,9 +5,10 @@ import alembic.config
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
 
 from icones.db import Database
-from icones.models import Campaign, JobKind, JobRun, SourceKind, Writes
+from icones.models import Campaign, Illustration, JobKind, JobRun, SourceKind, Writes
 from icones.paths import bundled
 
 TABLES = {
@@ -64,3 +65,32 @@ def test_rows_of_the_first_version_come_along(database: Database) -> None:
             connection.execute(sa.text(f"UPDATE {table} SET {column} = 'nonsense'"))
     with pytest.raises(IntegrityError), database.engine.begin() as connection:
         connection.execute(sa.text("UPDATE jobrun SET campaign_id = 99"))
+
+
+def test_only_of_what_could_be_shown_is_the_original_taken_as_known(database: Database) -> None:
+    words = (
+        "key, title, mime, sha1, image_sha1, image_url, thumb_url, page_url, description, artist, credit, licence, "
+        "licence_url, object_number, object_number_source, verbatim_name, source_group, problem"
+    )
+    states = {"ready": ("a", "copy"), "gone": ("b", "copy"), "listed": ("c", "old copy")}
+    to_revision(database, "0001")
+    with database.engine.begin() as connection:
+        for table in ("person", "campaign"):
+            connection.execute(sa.text(f"INSERT INTO {table} ({TABLES[table]}) VALUES ({ROWS[table]})"))
+        for state, (sha1, copy) in states.items():
+            told = {"key": state, "sha1": sha1, "image_sha1": copy}
+            values = ", ".join(f"'{told.get(word, '')}'" for word in words.split(", "))
+            connection.execute(
+                sa.text(
+                    f"INSERT INTO illustration (campaign_id, state, width, height, added_at, {words}) "
+                    f"VALUES (3, '{state}', 0, 0, {MOMENT}, {values})"
+                )
+            )
+    to_revision(database, "head")
+    with database.reading() as session:
+        rows = session.exec(select(Illustration)).all()
+    assert {row.key: (row.fetched_sha1, row.uploader) for row in rows} == {
+        "ready": ("a", ""),
+        "gone": ("", ""),
+        "listed": ("", ""),
+    }

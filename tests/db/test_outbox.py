@@ -345,3 +345,22 @@ def test_a_file_that_is_not_on_the_wiki_makes_no_edit(database: Database, campai
     verified(database, campaign, [0])
     assert states(database, campaign) == []
     assert figure_ids(database, campaign)
+
+
+def test_an_undo_goes_out_while_writing_is_paused_or_off(
+    settings: Settings, database: Database, writing: Campaign
+) -> None:
+    verified(database, writing, [0, 1])
+    sent_off(database, writing)
+    ends(settings, database, taken(settings, database, writing), DONE)
+    with database.writing() as session:
+        own = session.get_one(Campaign, writing.id)
+        service.pause(session, own, "Too many were reverted.", utc_now())
+        service.undo(session, own, None, utc_now(), edit_ids=[edits(database, writing)[0].id or 0])
+        assert service.why_only_removals(own)
+        found = sending.take_next(session, settings, own, SENDER, utc_now(), set(), only_removals=True)
+        assert isinstance(found, Taken)
+        assert found.action is EditAction.REMOVE
+        sending.note(session, settings, found, SENDER, DONE, utc_now())
+        assert sending.take_next(session, settings, own, SENDER, utc_now(), set(), only_removals=True) is None
+    assert states(database, writing)[:2] == [(ADMIRAL, "done"), (LADY, "waiting")]

@@ -14,7 +14,7 @@ from icones.models import JobKind
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = [f"ICONES_{name.upper()}" for name in Settings.model_fields]
 COMMANDS = (
-    *("serve", "worker", "migrate", "check", "demo", "sync", "taxa", "import", "embed"),
+    *("serve", "worker", "migrate", "check", "demo", "sync", "taxa", "import", "names", "embed"),
     *("train", "predict", "similar", "identify", "export", "backup", "restore"),
 )
 

@@ -362,6 +362,12 @@ def test_maker_source_and_licence_stand_beside_every_large_image(
         ({}, "author not told by the source, licence not told by the source"),
         ({"artist": "<b>Ann</b>", "licence": "CC0"}, "&lt;b&gt;Ann&lt;/b&gt;, CC0"),
         ({"credit": "Naturalis", "licence": "CC0", "licence_url": "javascript:alert(1)"}, "Naturalis, CC0"),
+        (
+            {"uploader": "Ann <b>", "licence": "CC0"},
+            "author not told by the source, uploaded by Ann &lt;b&gt;, CC0",
+        ),
+        ({"credit": "Own work", "uploader": "Ann", "licence": "CC0"}, "Own work, uploaded by Ann, CC0"),
+        ({"artist": "Ben", "uploader": "Ann", "licence": "CC0"}, "Ben, CC0"),
     ],
 )
 def test_what_the_source_did_not_tell_is_said_and_what_it_wrote_is_never_markup(
@@ -369,7 +375,8 @@ def test_what_the_source_did_not_tell_is_said_and_what_it_wrote_is_never_markup(
 ) -> None:
     campaign = category_campaign(database)
     run_job(pointed, database, campaign, JobKind.SYNC)
-    blank = {"artist": "", "credit": "", "licence": "", "licence_url": "", "page_url": ""}
+    assert rows_of(database, campaign.id)[0].uploader == "Uploader"
+    blank = {"artist": "", "credit": "", "uploader": "", "licence": "", "licence_url": "", "page_url": ""}
     with database.writing() as session:
         row = session.get_one(Illustration, rows_of(database, campaign.id)[0].id)
         for name, value in {**blank, **told}.items():

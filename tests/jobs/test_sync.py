@@ -1,8 +1,10 @@
 """The sync job against the stand-in Commons, on both databases: what comes in, what changes, what goes wrong."""
 
+import io
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
 
 from icones.config import Settings
 from icones.db import Database
@@ -90,15 +92,19 @@ def test_a_wrong_category_is_told_in_words_and_leaves_nothing(
     assert rows_of(database, campaign.id) == []
 
 
-def test_a_file_deleted_between_listing_and_fetching_is_marked_as_gone(
+def test_whether_a_file_is_gone_is_for_the_listing_to_say_not_for_the_image_host(
     pointed: Settings, database: Database, commons: StandInCommons
 ) -> None:
     campaign = category_campaign(database)
     commons.faults.next("image", "404")
     run = run_job(pointed, database, campaign, JobKind.SYNC)
-    assert (run.state, run.result["images"]) == (JobState.DONE, 8)
-    states = [row.state for row in rows_of(database, campaign.id)]
-    assert sorted(states) == [IllustrationState.GONE, *[IllustrationState.READY] * 8]
+    assert (run.state, run.result["images"], run.result["later"]) == (JobState.DONE, 8, 1)
+    (waiting,) = (row for row in rows_of(database, campaign.id) if row.state is not IllustrationState.READY)
+    assert (waiting.state, waiting.problem) == (IllustrationState.LISTED, "The picture is not there any more.")
+    assert "1 × The picture is not there any more." in run.log
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert (run.result["images"], run.result["later"]) == (1, 0)
+    assert {(row.state, row.problem) for row in rows_of(database, campaign.id)} == {(IllustrationState.READY, "")}
 
 
 def test_boxes_of_taxa_become_figures_until_somebody_works_on_them(
@@ -121,16 +127,25 @@ def test_boxes_of_taxa_become_figures_until_somebody_works_on_them(
     assert [(one.number, one.box) for one in figures] == [(1, "pct:10,10,30,40"), (2, "pct:50,12.5,30,40")]
 
 
-def test_a_broken_image_is_refused_and_one_that_times_out_comes_next_time(
+def a_dot() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), "black").save(out, "JPEG")
+    return out.getvalue()
+
+
+def test_an_image_is_refused_where_the_file_itself_cannot_be_used(
     pointed: Settings, database: Database, commons: StandInCommons
 ) -> None:
     campaign = category_campaign(database)
+    commons.world.add_file("A dot.jpg", a_dot(), [CATEGORY])
+    # A page of words in a picture's place says nothing of the file: gateways send one in bad hours.
     commons.faults.next("image", "not-an-image")
     run = run_job(pointed, database, campaign, JobKind.SYNC)
-    assert (run.state, run.result["refused"], run.result["images"]) == (JobState.DONE, 1, 8)
-    refused = [row for row in rows_of(database, campaign.id) if row.state is IllustrationState.REFUSED]
-    assert len(refused) == 1
-    assert refused[0].problem
+    assert (run.state, run.result["refused"], run.result["later"], run.result["images"]) == (JobState.DONE, 1, 1, 8)
+    (refused,) = (row for row in rows_of(database, campaign.id) if row.state is IllustrationState.REFUSED)
+    assert (refused.title, refused.problem) == ("A dot.jpg", "The image is too small: 8 × 8 pixels.")
+    run = run_job(pointed, database, campaign, JobKind.SYNC)
+    assert (run.result["refused"], run.result["later"], run.result["images"]) == (0, 0, 1)
 
 
 def test_a_sync_that_brings_no_new_label_trains_nothing(pointed: Settings, database: Database) -> None:

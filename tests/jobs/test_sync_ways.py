@@ -142,6 +142,20 @@ def test_a_list_is_followed_by_recent_changes(pointed: Settings, database: Datab
     assert (back.result["way"], back.result["back"]) == ("recent changes", 1)
 
 
+def test_a_deletion_that_the_wiki_hides_is_found_all_the_same(
+    pointed: Settings, database: Database, commons: StandInCommons
+) -> None:
+    world = commons.world
+    files = fill(world, 130)
+    campaign = listed_campaign(database, SourceKind.FILES, "\n".join(f"M{page_id}" for page_id in files))
+    synced(pointed, database, campaign)
+    world.delete_file(files[2], user="Deleter", comment="Copy")
+    world.journal.hide(world.journal.changes[-1], ["action"])
+    run = synced(pointed, database, campaign)
+    assert (run.result["way"], run.result["gone"]) == ("comparison", 1)
+    assert held(database, campaign) == {f"M{one}": of_page(world.pages[one]) for one in files if one != files[2]}
+
+
 def test_a_wiki_too_busy_for_its_recent_changes_costs_one_call_more(
     pointed: Settings, database: Database, commons: StandInCommons
 ) -> None:

@@ -170,6 +170,40 @@ def test_a_sync_is_asked_for_when_its_time_has_come(settings: Settings, database
         assert [run.kind for run in queries.waiting(session)] == [JobKind.SYNC]
 
 
+@pytest.mark.parametrize("kind", [SourceKind.CATEGORY, SourceKind.FILES, SourceKind.QUERY, SourceKind.FOLDER])
+@pytest.mark.parametrize(
+    ("synced", "checked", "minutes", "due"),
+    [
+        (timedelta(minutes=61), timedelta(minutes=61), 60, True),
+        (timedelta(minutes=59), timedelta(minutes=59), 60, False),
+        (timedelta(minutes=10), timedelta(hours=25), 60, True),
+        (timedelta(minutes=10), None, 60, True),
+        (timedelta(days=9), timedelta(days=9), 0, False),
+    ],
+)
+def test_syncs_are_due_by_the_hour_and_comparisons_by_the_day(
+    settings: Settings,
+    database: Database,
+    campaign: Campaign,
+    kind: SourceKind,
+    synced: timedelta,
+    checked: timedelta | None,
+    minutes: int,
+    due: bool,
+) -> None:
+    now = utc_now()
+    with database.writing() as session:
+        own = session.get_one(Campaign, campaign.id)
+        own.source_kind, own.synced_at = kind, now - synced
+        own.checked_at = None if checked is None else now - checked
+        done = runner.ask(session, JobKind.SYNC, own, now, trigger="schedule")
+        done.state, done.finished_at = JobState.DONE, now - synced
+    Clock(settings.model_copy(update={"sync_minutes": minutes}), database).ask_for_what_is_due()
+    with database.reading() as session:
+        asked_for = [run.kind for run in queries.waiting(session)]
+    assert asked_for == ([JobKind.SYNC] if due and kind is not SourceKind.FOLDER else [])
+
+
 def test_a_scheduled_sync_that_failed_is_left_alone_for_an_hour(
     settings: Settings, database: Database, campaign: Campaign
 ) -> None:

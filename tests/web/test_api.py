@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from icones.config import Settings
 from icones.db import Database
 from icones.models import Campaign, JobKind, Role, SourceKind
-from icones.web.api import shapes
+from icones.web.api import campaign_shapes, edit_shapes, shapes
 from tests.support.campaigns import ADMIRAL, FAMILY, GENUS, LADY, ROOT, figure_ids
 from tests.support.people import new_submission
 from tests.support.voices import carried_out, says, somebody, verified
@@ -19,7 +19,7 @@ Clients = Callable[..., TestClient]
 API = "/api/v1"
 SHAPES = [
     shape
-    for shape in vars(shapes).values()
+    for shape in {**vars(shapes), **vars(campaign_shapes), **vars(edit_shapes)}.values()
     if isinstance(shape, type) and issubclass(shape, BaseModel) and shape is not BaseModel
 ]
 
@@ -39,7 +39,7 @@ def test_every_documented_example_is_valid_and_complete(shape: type[BaseModel]) 
 def test_the_description_has_examples_and_problems_everywhere(app: Any) -> None:
     described = app.openapi()
     tags = {tuple(said["tags"]) for methods in described["paths"].values() for said in methods.values()}
-    assert tags == {(tag,) for tag in ("people", "campaigns", "figures", "taxa", "jobs", "models", "exports")}
+    assert tags == {(tag,) for tag in ("people", "campaigns", "figures", "taxa", "jobs", "models", "exports", "edits")}
     for path, methods in described["paths"].items():
         assert path.startswith("/api/v1/"), path
         for said in methods.values():

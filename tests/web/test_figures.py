@@ -16,7 +16,8 @@ from icones.config import Settings
 from icones.db import Database
 from icones.identifications import service as identifications
 from icones.illustrations import service as illustrations
-from icones.models import Campaign, Figure, Identification, JobKind, Role
+from icones.illustrations.store import ImageStore
+from icones.models import Campaign, Figure, Identification, Illustration, IllustrationState, JobKind, Role
 from icones.taxa import queries as taxa
 from tests.support.campaigns import ADMIRAL, LADY, figure_ids
 from tests.support.commons import pointed_at, small_world
@@ -113,6 +114,36 @@ def test_a_picture_comes_in_the_asked_size_and_only_once(
     assert (again.status_code, again.content) == (304, b"")
     assert client.get(address.replace("160", "161")).status_code == 422
     assert client.get(f"{HOME}/i/999999/image").status_code == 404
+
+
+@pytest.mark.parametrize("loss", ["gone", "empty", "cut off", "yet to come"])
+def test_a_calm_drawing_stands_for_an_image_that_is_not_here(
+    client_of: Clients, settings: Settings, database: Database, campaign: Campaign, loss: str
+) -> None:
+    client, figure = client_of(), figure_ids(database, campaign)[0]
+    plate = plate_of(database, figure)
+    with database.writing() as session:
+        row = session.get_one(Illustration, plate)
+        copy = ImageStore(settings.data_dir / "images").path(row.image_sha1)
+        if loss == "yet to come":
+            row.state, row.image_sha1 = IllustrationState.LISTED, ""
+            session.add(row)
+    content = copy.read_bytes()
+    if loss == "gone":
+        copy.unlink()
+    elif loss != "yet to come":
+        copy.write_bytes(content[: len(content) // 2] if loss == "cut off" else b"")
+    sides = (160, 640) if loss == "cut off" else (160, 640, 2400)
+    for address in [f"{HOME}/i/{plate}/image?side={side}" for side in sides] + [f"{HOME}/f/{figure}/image"]:
+        answer = client.get(address)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (404, "image/svg+xml")
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.text.startswith("<svg ")
+    for path in (f"{HOME}/i/{plate}", HOME, "/"):
+        assert client.get(path).status_code == 200
+    if loss != "yet to come":
+        copy.write_bytes(content)
+        assert client.get(f"{HOME}/i/{plate}/image?side=160").headers["Content-Type"] == "image/jpeg"
 
 
 def test_a_figures_picture_is_its_box(client_of: Clients, database: Database, campaign: Campaign) -> None:

@@ -70,6 +70,19 @@ def test_home_asks_the_database_the_same_number_of_questions_for_many_campaigns(
     assert len(asked) == one
 
 
+def test_covers_carry_their_makers_and_licences(client_of: Clients, database: Database, campaign: Campaign) -> None:
+    with database.writing() as session:
+        for place, row in enumerate(campaigns.covers(session, [campaign.id or 0], 3)[campaign.id or 0]):
+            row.artist, row.mid, row.uploader = ('Ann "A" <b>', "", "")[place], f"M{place + 1}", "Ben"
+            session.add(row)
+    page = client_of().get("/").text
+    for title in (
+        "Ann &#34;A&#34; &lt;b&gt;, via Wikimedia Commons, Public domain",
+        "author not told by the source, uploaded by Ben, via Wikimedia Commons, Public domain",
+    ):
+        assert page.count(f'alt="" title="{title}"') == 2 * (1 if "Ann" in title else 2)  # at the top, and on the card
+
+
 def test_a_private_campaign_hides_from_strangers(client_of: Clients, database: Database, campaign: Campaign) -> None:
     stranger, member = client_of(), client_of(Role.VOLUNTEER)
     figure = figure_ids(database, campaign)[0]
@@ -115,7 +128,7 @@ def test_only_who_agreed_is_named(client_of: Clients, database: Database, campai
     for who in (shy, proud):
         says(database, who, figures[0], ADMIRAL)
     with database.reading() as session:
-        plate = campaigns.covers(session, [campaign.id or 0], 1)[campaign.id or 0][0]
+        plate = campaigns.covers(session, [campaign.id or 0], 1)[campaign.id or 0][0].id
     for path in ("/c/butterflies", f"/c/butterflies/i/{plate}"):
         page = client_of().get(path).text
         assert "Proud Pia" in page, path

@@ -115,18 +115,16 @@ def counts_by_state_of(session: Session, campaign_ids: Collection[int]) -> dict[
     return found
 
 
-def covers(session: Session, campaign_ids: Collection[int], most: int) -> dict[int, list[int]]:
-    """Return for each of these campaigns its first ``most`` illustrations that can be shown, by id."""
+def covers(session: Session, campaign_ids: Collection[int], most: int) -> dict[int, list[Illustration]]:
+    """Return for each of these campaigns its first ``most`` illustrations that can be shown."""
     place = func.row_number().over(partition_by=col(Illustration.campaign_id), order_by=col(Illustration.id))
     ranked = (
-        select(
-            col(Illustration.campaign_id).label("campaign_id"), col(Illustration.id).label("id"), place.label("place")
-        )
+        select(col(Illustration.id).label("id"), place.label("place"))
         .where(col(Illustration.campaign_id).in_(list(campaign_ids)), Illustration.state == IllustrationState.READY)
         .subquery()
     )
-    question = sa.select(ranked.c.campaign_id, ranked.c.id).where(ranked.c.place <= most)
-    found: dict[int, list[int]] = {}
-    for campaign_id, illustration_id in session.execute(question.order_by(ranked.c.campaign_id, ranked.c.place)):
-        found.setdefault(campaign_id, []).append(illustration_id)
+    question = select(Illustration).join(ranked, ranked.c.id == col(Illustration.id)).where(ranked.c.place <= most)
+    found: dict[int, list[Illustration]] = {}
+    for row in session.exec(question.order_by(col(Illustration.campaign_id), ranked.c.place)):
+        found.setdefault(row.campaign_id, []).append(row)
     return found

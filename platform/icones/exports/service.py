@@ -49,6 +49,8 @@ class _Known:
     taxa: dict[str, TaxonView]
     dutch: dict[str, TaxonView]
     ancestors: dict[str, TaxonView]
+    now_called: dict[str, str]
+    """What each Q-id stands for now: items are merged, what was written down stays."""
 
 
 def take(session: Session, campaign: Campaign, person: Person | None, now: datetime) -> Export:
@@ -85,7 +87,8 @@ def _content(session: Session, campaign: Campaign) -> tuple[bytes, int]:
     together: dict[tuple[int, str], list[Determination]] = defaultdict(list)
     for one in verified:
         _, illustration = known.figures[one.figure_id]
-        together[illustration.id or 0, one.taxon_qid or (one.answer or Answer.TAXON).value].append(one)
+        node = known.now_called.get(one.taxon_qid or "") or (one.answer or Answer.TAXON).value
+        together[illustration.id or 0, node].append(one)
     answers = Counter(key[0] for key in together)
     rows = [_row(group, known, is_alone=answers[key[0]] == 1) for key, group in together.items()]
     rows.sort(key=lambda row: (row["object_number"], row["commons_mid"], row["commons_title"], row["depicted_qid"]))
@@ -95,24 +98,31 @@ def _content(session: Session, campaign: Campaign) -> tuple[bytes, int]:
 def _known(session: Session, verified: Sequence[Determination]) -> _Known:
     ids = [one.figure_id for one in verified]
     figures = illustrations.with_figures(session, ids)
-    qids = {one.taxon_qid for one in verified if one.taxon_qid}
+    predictions = queries.champion_predictions(session, ids)
+    statements = illustrations.statements(session, {row.id or 0 for _, row in figures.values()})
+    named = [one.taxon_qid for one in verified]
+    stated = [row.qid for rows in statements.values() for row in rows]
+    predicted = [entry["qid"] for one, _ in predictions.values() for entry in (*one.lineage, *one.ranked)]
+    now_called = taxon_service.current(session, [*named, *stated, *predicted])
+    qids = {now_called[qid] for qid in named if qid}
     above = {ancestor for line in taxa.lineages(session, qids).values() for ancestor in line}
     return _Known(
         figures,
         identifications.standing(session, ids),
-        queries.champion_predictions(session, ids),
-        illustrations.statements(session, {row.id or 0 for _, row in figures.values()}),
+        predictions,
+        statements,
         taxon_service.views(session, qids, "en"),
         taxon_service.views(session, qids, "nl", fallback=""),
         taxon_service.views(session, above, "en"),
+        now_called,
     )
 
 
 def _row(group: list[Determination], known: _Known, *, is_alone: bool) -> dict[str, str]:
     first = group[0]
     _, illustration = known.figures[first.figure_id]
-    taxon = known.taxa.get(first.taxon_qid or "")
-    statement = _statement(known.statements.get(illustration.id or 0, []), first.taxon_qid)
+    taxon = known.taxa.get(known.now_called.get(first.taxon_qid or "", ""))
+    statement = _statement(known.statements.get(illustration.id or 0, []), taxon.qid if taxon else None, known)
     boxes = [figure.box for figure in (known.figures[one.figure_id][0] for one in group) if figure.box]
     name, score = _model(first, known)
     return {
@@ -164,8 +174,9 @@ def _taxon_cells(taxon: TaxonView | None, known: _Known) -> dict[str, str]:
     }
 
 
-def _statement(statements: Sequence[DepictsStatement], qid: str | None) -> DepictsStatement | None:
-    return next((row for row in statements if row.qid == qid and qid and row.rank != "deprecated"), None)
+def _statement(statements: Sequence[DepictsStatement], qid: str | None, known: _Known) -> DepictsStatement | None:
+    live = (row for row in statements if row.rank != "deprecated")
+    return next((row for row in live if qid and known.now_called.get(row.qid or "") == qid), None)
 
 
 def _validator(one: Determination, known: _Known) -> str:
@@ -181,6 +192,6 @@ def _model(one: Determination, known: _Known) -> tuple[str, str]:
     if found is None:
         return "", ""
     prediction, version = found
-    chances = {entry["qid"]: entry["p"] for entry in [*prediction.lineage, *prediction.ranked]}
-    chance = chances.get(one.taxon_qid or "")
+    chances = {known.now_called[entry["qid"]]: entry["p"] for entry in [*prediction.lineage, *prediction.ranked]}
+    chance = chances.get(known.now_called.get(one.taxon_qid or "", ""))
     return f"v{version.number} {version.backbone}", "" if chance is None else f"{chance:.4f}"

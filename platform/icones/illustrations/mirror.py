@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from icones.illustrations import queries
-from icones.illustrations.service import Listed, fill, mirror
+from icones.illustrations.service import Listed, fill, mirror, state_of
 from icones.models import (
     Campaign,
     Determination,
@@ -139,18 +139,10 @@ def _update(row: Illustration, file: ReadFile, now: datetime) -> list[Illustrati
         )
         if old != new and (kind is not FileChange.REPLACED or (old and new))
     ]
-    replaced = any(change.kind is FileChange.REPLACED for change in changes)
-    row.state, row.problem = _state_after(before, file, replaced)
+    # An image once refused is tried again.
+    row.state = IllustrationState.REFUSED if file.problem else state_of(row)
+    row.problem = file.problem[:500]
     return changes
-
-
-def _state_after(before: Illustration, file: ReadFile, replaced: bool) -> tuple[IllustrationState, str]:
-    """Return where an illustration stands whose file is there; an image once refused is tried again."""
-    if file.problem:
-        return IllustrationState.REFUSED, file.problem[:500]
-    if replaced or not before.image_sha1 or before.state in (IllustrationState.LISTED, IllustrationState.REFUSED):
-        return IllustrationState.LISTED, ""
-    return IllustrationState.READY, ""
 
 
 def _change(

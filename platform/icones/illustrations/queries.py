@@ -168,16 +168,23 @@ def without_image(session: Session, campaign_id: int) -> Sequence[Illustration]:
     return session.exec(question.order_by(col(Illustration.id))).all()
 
 
-def images_of(session: Session, sha1s: Collection[str]) -> dict[str, str]:
-    """Return the names of the copies kept of these originals, in any campaign, by the SHA-1 of the original."""
-    found: dict[str, str] = {}
+def with_image(session: Session, campaign_id: int) -> list[tuple[int, str]]:
+    """Return the illustrations of a campaign that can be shown, each with the name of the copy we keep."""
+    question = select(Illustration.id, Illustration.image_sha1).where(
+        Illustration.campaign_id == campaign_id, Illustration.state == IllustrationState.READY
+    )
+    return [(key or 0, name) for key, name in session.exec(question.order_by(col(Illustration.id)))]
+
+
+def images_of(session: Session, sha1s: Collection[str]) -> dict[str, set[str]]:
+    """Return the names of the copies made of these originals, in any campaign, by the SHA-1 of the original."""
+    found: dict[str, set[str]] = {}
     for batch in batches(sorted(sha1s)):
-        question = select(Illustration.sha1, Illustration.image_sha1).where(
-            col(Illustration.sha1).in_(batch),
-            Illustration.state == IllustrationState.READY,
-            Illustration.image_sha1 != "",
+        question = select(Illustration.fetched_sha1, Illustration.image_sha1).where(
+            col(Illustration.fetched_sha1).in_(batch), Illustration.image_sha1 != ""
         )
-        found |= dict(session.exec(question).all())
+        for original, name in session.exec(question.distinct()):
+            found.setdefault(original, set()).add(name)
     return found
 
 

@@ -1,6 +1,6 @@
 """What is done with illustrations: listed from a source, mirrored, split into figures, opened by the one door."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +46,7 @@ class Listed:
     description: str = ""
     artist: str = ""
     credit: str = ""
+    uploader: str = ""
     licence: str = ""
     licence_url: str = ""
     object_number: str = ""
@@ -92,11 +93,11 @@ def save_listing(session: Session, campaign: Campaign, listing: Sequence[Listed]
             row = Illustration(campaign_id=campaign.id or 0, key=item.key, title=item.title[:400], added_at=now)
         elif row.state is IllustrationState.GONE:
             back += 1
-            row.state = IllustrationState.READY if row.image_sha1 else IllustrationState.LISTED
-        if item.sha1 and row.sha1 and item.sha1 != row.sha1:
-            changed += 1
-            row.state = IllustrationState.LISTED
+        has_new_bytes = bool(item.sha1 and row.sha1 and item.sha1 != row.sha1)
+        changed += has_new_bytes
         fill(row, item, now)
+        if has_new_bytes or row.state is not IllustrationState.REFUSED:
+            row.state = state_of(row)
         session.add(row)
     listed = {item.key for item in listing}
     missing = [row for key, row in known.items() if key not in listed and row.state is not IllustrationState.GONE]
@@ -120,12 +121,22 @@ def fill(row: Illustration, item: Listed, now: datetime) -> None:
     for field in ("mid", "mime", "width", "height", "sha1", "image_url", "thumb_url", "revision"):
         setattr(row, field, getattr(item, field))
     for field, length in (
-        ("title", 400), ("page_url", 2000), ("description", 8000), ("artist", 1000), ("credit", 1000), ("licence", 200),
-        ("licence_url", 1000), ("object_number", 200), ("object_number_source", 40), ("verbatim_name", 400),
+        ("title", 400), ("page_url", 2000), ("description", 8000), ("artist", 1000), ("credit", 1000),
+        ("uploader", 255), ("licence", 200), ("licence_url", 1000), ("object_number", 200),
+        ("object_number_source", 40), ("verbatim_name", 400),
     ):  # fmt: skip
         setattr(row, field, getattr(item, field)[:length])
     row.source_group = (item.source_group or item.object_number or item.key)[:400]
     row.synced_at = now
+
+
+def state_of(row: Illustration) -> IllustrationState:
+    """Return where an illustration stands that its source lists: ready once we keep a copy of this very original.
+
+    An original whose SHA-1 the source does not tell cannot be told from another: any copy of it will do.
+    """
+    is_of_this = row.fetched_sha1 == row.sha1 or not row.sha1
+    return IllustrationState.READY if row.image_sha1 and is_of_this else IllustrationState.LISTED
 
 
 def add_figure_row(
@@ -156,23 +167,41 @@ def add_figure_row(
     return figure
 
 
-def image_fetched(session: Session, illustration_id: int, image_sha1: str) -> None:
-    """Note that an illustration's image is in the store: from now on it can be tagged."""
+def image_fetched(session: Session, illustration_id: int, image_sha1: str, original_sha1: str = "") -> None:
+    """Note that an illustration's image is in the store; from now on it can be tagged, unless the file changed since.
+
+    ``original_sha1`` is of the original that the image was made from, where it is known.
+    """
     row = queries.illustration(session, illustration_id)
     if row is not None and row.state is not IllustrationState.GONE:
-        row.image_sha1 = image_sha1
-        row.state = IllustrationState.READY
-        row.problem = ""
+        row.image_sha1, row.fetched_sha1 = image_sha1, original_sha1
+        row.state, row.problem = state_of(row), ""
         session.add(row)
 
 
-def image_refused(session: Session, illustration_id: int, problem: str, *, gone: bool = False) -> None:
+def image_refused(session: Session, illustration_id: int, problem: str) -> None:
     """Note why an illustration's image cannot be used; the curator sees it in words."""
     row = queries.illustration(session, illustration_id)
     if row is not None:
-        row.state = IllustrationState.GONE if gone else IllustrationState.REFUSED
+        row.state = IllustrationState.REFUSED
         row.problem = problem[:500]
         session.add(row)
+
+
+def images_waited_for(session: Session, reasons: Mapping[int, str]) -> None:
+    """Keep in words why the images of these illustrations are not here yet; the next sync tries again."""
+    for row in queries.by_ids(session, reasons).values():
+        if row.state is IllustrationState.LISTED:
+            row.problem = reasons[row.id or 0][:500]
+            session.add(row)
+
+
+def images_lost(session: Session, illustration_ids: Collection[int]) -> None:
+    """Note that the copies of these illustrations are not in the store any more: they have to be fetched again."""
+    for row in queries.by_ids(session, illustration_ids).values():
+        if row.state is IllustrationState.READY:
+            row.state, row.problem = IllustrationState.LISTED, "The copy of the image was lost."
+            session.add(row)
 
 
 def mirror(session: Session, stated: Mapping[int, Sequence[Depicts]], now: datetime) -> int:

@@ -55,6 +55,14 @@ class ImageStore:
         """Return where the image with this name lies."""
         return self.folder / sha1[:2] / f"{sha1}{suffix}"
 
+    def has(self, name: str, size: int | None = None) -> bool:
+        """Say whether the kept copy with this name is here, with so many bytes if told; an empty file is none."""
+        try:
+            found = self.path(name).stat().st_size
+        except FileNotFoundError:
+            return False
+        return found > 0 if size is None else found == size
+
     def keep(self, content: bytes) -> str:
         """Check and keep an image, turned upright, as JPEG; return its name. Raises BadInputError in words."""
         return self.keep_picture(readable(content))
@@ -64,28 +72,29 @@ class ImageStore:
         return self.put(as_jpeg(picture))
 
     def put(self, jpeg: bytes) -> str:
-        """Keep these very bytes; return their name."""
+        """Keep these very bytes; return their name. A file of that name that is not whole is written anew."""
         name = name_of(jpeg)
-        if not _touched(self.path(name)):
+        if not (self.has(name, len(jpeg)) and _touched(self.path(name))):
             _write_whole(self.path(name), jpeg)
         return name
 
     def thumbnail(self, sha1: str, side: int) -> Path:
-        """Return a copy at most ``side`` pixels wide and high, made on first use."""
-        target = self.path(sha1, f".{side}.jpg")
-        if not _touched(target):
-            with Image.open(self.path(sha1)) as picture:
-                picture.draft("RGB", (side, side))
-                picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-                buffer = io.BytesIO()
-                picture.convert("RGB").save(buffer, "JPEG", quality=85)
-            _write_whole(target, buffer.getvalue())
-        return target
+        """Return a copy at most ``side`` pixels wide and high, made on first use.
+
+        Raises ImageError where the kept copy is lost or damaged.
+        """
+        return self._derived(sha1, f".{side}.jpg", None, side)
 
     def crop(self, sha1: str, box: str, side: int) -> Path:
-        """Return the part of an image inside ``box`` (``pct:x,y,w,h``), at most ``side`` pixels wide and high."""
+        """Return the part of an image inside ``box`` (``pct:x,y,w,h``), at most ``side`` pixels wide and high.
+
+        Raises ImageError where the kept copy is lost or damaged.
+        """
         place = hashlib.sha1(box.encode(), usedforsecurity=False).hexdigest()[:12]
-        target = self.path(sha1, f".{place}.{side}.jpg")
+        return self._derived(sha1, f".{place}.{side}.jpg", box, side)
+
+    def _derived(self, sha1: str, suffix: str, box: str | None, side: int) -> Path:
+        target = self.path(sha1, suffix)
         if not _touched(target):
             picture = open_figure(self.path(sha1), box, side)
             picture.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -172,7 +181,7 @@ class Room:
     def put(self, jpeg: bytes) -> str | None:
         """Keep these bytes and return their name; None where what must stay leaves no room for them."""
         with self._lock:
-            if not self.limit or self._store.path(name_of(jpeg)).is_file():
+            if not self.limit or self._store.has(name_of(jpeg), len(jpeg)):
                 return self._store.put(jpeg)
             if self.taken + len(jpeg) > self.limit:
                 self._clear(len(jpeg))

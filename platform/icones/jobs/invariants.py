@@ -11,6 +11,8 @@ from sqlmodel import Session
 
 from icones.config import Settings
 from icones.db import Database
+from icones.jobs import queries
+from icones.jobs.pictures import keep_within_limit
 from icones.jobs.runner import Progress
 from icones.models import Campaign, JobRun
 
@@ -81,6 +83,11 @@ INVARIANTS = (
         "The page would show a broken image.",
     ),
     Invariant(
+        "what is shown was made from the file that is listed",
+        "SELECT count(*) FROM illustration WHERE state = 'ready' AND sha1 <> '' AND fetched_sha1 <> sha1",
+        "People would name what the file does not show any more.",
+    ),
+    Invariant(
         "a champion was published and is not retired",
         "SELECT count(*) FROM modelversion WHERE state = 'champion' "
         "AND (published_at IS NULL OR retired_at IS NOT NULL)",
@@ -139,10 +146,17 @@ def broken(session: Session) -> list[tuple[Invariant, int]]:
 def check_invariants(
     settings: Settings, database: Database, campaign: Campaign, run: JobRun, progress: Progress
 ) -> dict[str, Any]:
-    """Check all invariants and put what is broken into the log."""
+    """Check all invariants and put what is broken into the log; then clear the image store of what has no room."""
     progress.step("Checking what must always hold", 0, len(INVARIANTS))
     with database.reading() as session:
         offenders = broken(session)
     for invariant, count in offenders:
         progress.note(f"Broken in {count} places: {invariant.name}. {invariant.meaning}")
-    return {"checked": len(INVARIANTS), "broken": {invariant.name: count for invariant, count in offenders}}
+    progress.step("Clearing the image store")
+    removed = keep_within_limit(settings, database, progress)
+    return {
+        "checked": len(INVARIANTS),
+        "broken": {invariant.name: count for invariant, count in offenders},
+        "files_removed": removed,
+        queries.NOTHING_NEW: not offenders,
+    }

@@ -235,7 +235,7 @@ class Source:
         self._progress.step("Reading the wiki's recent changes")
         first = self.changes.recent(since, 1)
         now = self._meter.last_time
-        if first.complete or now is None:
+        if first.complete or first.n_hidden or now is None:
             return first if first.complete else None
         if now - since > REMEMBERED or not is_worth_going_on(first, since, now, budget):
             return None
@@ -265,6 +265,7 @@ def _joined(first: RecentChanges, rest: RecentChanges) -> RecentChanges:
         rest.newest or first.newest,
         rest.complete,
         first.calls + rest.calls,
+        first.n_hidden + rest.n_hidden,
     )
 
 

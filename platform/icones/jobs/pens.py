@@ -1,6 +1,7 @@
 """The accounts a push writes with, and the stop page that halts them all."""
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -30,7 +31,8 @@ class Pens:
     def __init__(self, settings: Settings, database: Database, config: WikiConfig) -> None:
         self._settings = settings
         self._database = database
-        self._config = config
+        # What fails is tried again from the outbox, never in here: an attempt must not outlive its lease.
+        self._config = replace(config, max_retries=0)
         self._open: dict[Account, tuple[Writer, BotWire | PersonWire]] = {}
         self._tokens: dict[Account, str] = {}
         self._refused: dict[Account, str] = {}

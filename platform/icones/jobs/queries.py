@@ -1,6 +1,7 @@
 """All SQL about runs of background work."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -8,6 +9,10 @@ from sqlmodel import Session, col, select
 
 from icones.models import JobKind, JobRun, JobState, WorkerBeat
 
+SCHEDULE = "schedule"
+"""The trigger of runs that the clock asked for."""
+NOTHING_NEW = "nothing_new"
+"""In a run's result: true where it found all as it was."""
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 BESIDE = (JobKind.PUSH, JobKind.CARE)
 """Runs that may go on beside any other: the outbox has its own order, and they wait for the wiki most of the time."""
@@ -29,6 +34,42 @@ def of_campaign(session: Session, campaign_id: int, limit: int) -> Sequence[JobR
     """Return a campaign's latest runs, newest first."""
     question = select(JobRun).where(JobRun.campaign_id == campaign_id)
     return session.exec(question.order_by(col(JobRun.id).desc()).limit(limit)).all()
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """The runs of one kind that the schedule asked for and that changed nothing."""
+
+    kind: JobKind
+    n: int
+    last_at: datetime
+    """When the last of them ended."""
+
+
+def _is_quiet() -> sa.ColumnElement[bool]:
+    return sa.and_(
+        col(JobRun.trigger) == SCHEDULE,
+        col(JobRun.state) == JobState.DONE,
+        # What a run says of itself; of others this is NULL, and whoever is not sure that a run was quiet shows it.
+        sa.func.coalesce(col(JobRun.result)[NOTHING_NEW].as_boolean(), sa.false()),
+    )
+
+
+def eventful(session: Session, campaign_id: int, limit: int) -> Sequence[JobRun]:
+    """Return a campaign's latest runs, newest first, without those of the schedule that changed nothing."""
+    question = select(JobRun).where(JobRun.campaign_id == campaign_id, ~_is_quiet())
+    return session.exec(question.order_by(col(JobRun.id).desc()).limit(limit)).all()
+
+
+def quiet(session: Session, campaign_id: int, after: int) -> list[Quiet]:
+    """Return, by kind, a campaign's runs later than run ``after`` that the schedule asked for and changed nothing."""
+    question = (
+        sa.select(col(JobRun.kind), sa.func.count(), sa.func.max(col(JobRun.finished_at)))
+        .where(col(JobRun.campaign_id) == campaign_id, col(JobRun.id) > after, _is_quiet())
+        .group_by(col(JobRun.kind))
+        .order_by(col(JobRun.kind))
+    )
+    return [Quiet(JobKind(kind), n, last_at) for kind, n, last_at in session.execute(question)]
 
 
 def waiting(session: Session) -> Sequence[JobRun]:
@@ -99,10 +140,12 @@ def last_asked(session: Session, campaign_id: int, kind: JobKind) -> JobRun | No
 def last_with_result(session: Session, campaign_id: int, kind: JobKind, key: str) -> JobRun | None:
     """Return a campaign's latest run of a kind that was done and whose result says something of ``key``."""
     question = select(JobRun).where(
-        JobRun.campaign_id == campaign_id, JobRun.kind == kind, JobRun.state == JobState.DONE
+        JobRun.campaign_id == campaign_id,
+        JobRun.kind == kind,
+        JobRun.state == JobState.DONE,
+        col(JobRun.result)[key].as_string().is_not(None),
     )
-    runs = session.exec(question.order_by(col(JobRun.id).desc()))
-    return next((run for run in runs if key in run.result), None)
+    return session.exec(question.order_by(col(JobRun.id).desc()).limit(1)).first()
 
 
 def beat(session: Session, name: str, now: datetime) -> None:

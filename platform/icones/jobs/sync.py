@@ -50,6 +50,10 @@ from wiki_sync import (
 )
 
 NOT_FOUND_TOLD = 20
+NEWS = (
+    "new", "changed", "gone", "back", "numbers_corrected", "statements_changed", "taxa", "images", "refused",
+)  # fmt: skip
+"""The counts in a run's result that tell of a change."""
 _NAME_IN_TITLE = re.compile(r"\(([A-Z][a-zë-]{2,}(?: [a-zë-]{2,}){0,2})\)")
 
 
@@ -78,10 +82,18 @@ def sync(settings: Settings, database: Database, campaign: Campaign, run: JobRun
     """Bring a campaign in line with its source, images included."""
     if campaign.source_kind not in sources.ON_THE_WIKI:
         raise BadInputError("This campaign's illustrations came from a folder; import the folder again instead.")
+    with database.reading() as session:
+        last = queries.last_done(session, campaign.id or 0, JobKind.SYNC)
     done = bring_in_line(settings, database, campaign, Wishes.of(run.parameters), progress)
     fetched = fetch_images(settings, database, campaign, progress)
     _ask_for_training(database, campaign, bool(fetched["images"] or done["gone"]))
-    return {**done, **fetched}
+    result = {**done, **fetched}
+    return {**result, queries.NOTHING_NEW: is_as_before(result, last.result if last else {})}
+
+
+def is_as_before(result: Mapping[str, Any], last: Mapping[str, Any]) -> bool:
+    """Say whether a run changed nothing, and left as many images for later as the run before it."""
+    return not any(result[name] for name in NEWS) and result["later"] == last.get("later")
 
 
 def bring_in_line(
@@ -338,6 +350,7 @@ def _listed(config: WikiConfig, file: WikiFile, media: MediaInfo, own: ObjectNum
         description=file.description,
         artist=file.artist,
         credit=file.credit,
+        uploader=file.uploader,
         licence=file.licence,
         licence_url=file.licence_url or "",
         object_number=number.value if number else "",
@@ -366,6 +379,6 @@ def import_folder(
         own = session.get_one(Campaign, campaign.id)
         counted = illustration_service.save_listing(session, own, [item for item, _ in listed], now)
         rows = illustrations.by_key(session, campaign.id or 0)
-        for key, image in kept.items():
-            illustration_service.image_fetched(session, rows[key].id or 0, image)
+        for item, _ in listed:
+            illustration_service.image_fetched(session, rows[item.key].id or 0, kept[item.key], item.sha1)
     return {"files": counted.total, "new": counted.new, "gone": counted.gone, "back": counted.back}

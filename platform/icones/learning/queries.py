@@ -19,7 +19,7 @@ from icones.models import (
     Prediction,
     Taxon,
 )
-from icones.taxa.queries import batches
+from icones.taxa.queries import batches, merged_from
 
 
 def champion(session: Session, campaign_id: int) -> ModelVersion | None:
@@ -190,9 +190,13 @@ def drop_predictions(session: Session, version_id: int, figure_ids: Collection[i
 
 
 def examples(session: Session, campaign_id: int, qids: Collection[str], most: int) -> dict[str, list[tuple[int, str]]]:
-    """Return for each taxon up to ``most`` verified figures as (figure id, image name), oldest first."""
+    """Return for each taxon up to ``most`` verified figures as (figure id, image name), oldest first.
+
+    Figures that were named before an item was merged into one of these count for it.
+    """
     if not qids:
         return {}
+    stands_for = merged_from(session, qids)
     question = (
         select(col(Determination.taxon_qid), col(Figure.id), Illustration.image_sha1)
         .join(Figure, col(Figure.id) == Determination.figure_id)
@@ -200,14 +204,15 @@ def examples(session: Session, campaign_id: int, qids: Collection[str], most: in
         .where(
             Determination.campaign_id == campaign_id,
             Determination.state == DeterminationState.VERIFIED,
-            col(Determination.taxon_qid).in_(list(qids)),
+            col(Determination.taxon_qid).in_([*qids, *stands_for]),
             col(Figure.removed_at).is_(None),
             Illustration.state == IllustrationState.READY,
         )
         .order_by(col(Figure.id))
     )
     found: dict[str, list[tuple[int, str]]] = {}
-    for qid, figure_id, image in session.exec(question):
+    for written, figure_id, image in session.exec(question):
+        qid = stands_for.get(written or "", written)
         if qid and figure_id and len(found.setdefault(qid, [])) < most:
             found[qid].append((figure_id, image))
     return found

@@ -128,6 +128,9 @@ def training_set(session: Session, campaign: Campaign, backbone: str) -> tuple[T
                     "origin": origin,
                     "weight": weight,
                 }
+    now_called = taxon_service.current(session, [label["taxon"] for label in labels.values()])
+    for label in labels.values():
+        label["taxon"] = now_called[label["taxon"]]  # what was merged is one class
     record = _without_ancestors(session, [labels[key] for key in sorted(labels)])
     return (
         TrainingSet(
@@ -234,10 +237,12 @@ def suggestions(
     if found is None:
         return None
     prediction, version = found
-    ranked = prediction.ranked[:most]
-    qids = [entry["qid"] for entry in (*ranked, *prediction.lineage)]
+    qids = [entry["qid"] for entry in (*prediction.ranked[:most], *prediction.lineage)]
     names = taxon_service.views(session, qids, language)
-    shown = queries.examples(session, campaign.id or 0, [entry["qid"] for entry in ranked], 4)
+    ranked = _once(prediction.ranked[:most], names)
+    best = {names[entry["qid"]].qid for entry in ranked[:1]}
+    above = [entry for entry in _once(prediction.lineage, names) if names[entry["qid"]].qid not in best]
+    shown = queries.examples(session, campaign.id or 0, [names[entry["qid"]].qid for entry in ranked], 4)
     return Suggestions(
         version.id or 0,
         version.number,
@@ -245,16 +250,24 @@ def suggestions(
             Suggestion(
                 names[entry["qid"]],
                 entry["p"],
-                tuple(one for one in shown.get(entry["qid"], []) if one[0] != figure_id)[:3],
+                tuple(one for one in shown.get(names[entry["qid"]].qid, []) if one[0] != figure_id)[:3],
             )
             for entry in ranked
-            if entry["qid"] in names
         ),
-        tuple((names[entry["qid"]], entry["p"]) for entry in prediction.lineage if entry["qid"] in names),
+        tuple((names[entry["qid"]], entry["p"]) for entry in above),
         prediction.margin,
         prediction.entropy,
         prediction.reason,
     )
+
+
+def _once(entries: Sequence[dict[str, Any]], names: Mapping[str, TaxonView]) -> list[dict[str, Any]]:
+    """Return the entries whose taxon is known, each taxon once: two may have been merged since the model spoke."""
+    kept: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        if entry["qid"] in names:
+            kept.setdefault(names[entry["qid"]].qid, entry)
+    return list(kept.values())
 
 
 def shown(session: Session, figure_id: int, model_version_id: int | None, most: int = 5) -> dict[str, Any]:

@@ -50,12 +50,16 @@ class Illustration(SQLModel, table=True):
     """Of the original, as Commons tells it."""
     image_sha1: str = Field(default="", max_length=40, index=True)
     """Of the copy we keep, its name in the image store; empty until fetched."""
+    fetched_sha1: str = Field(default="", max_length=40, index=True)
+    """Of the original that this copy was made from; empty where it was not known then."""
     image_url: str = Field(default="", max_length=2000)
     thumb_url: str = Field(default="", max_length=2000)
     page_url: str = Field(default="", max_length=2000)
     description: str = Field(default="", max_length=8000)
     artist: str = Field(default="", max_length=1000)
     credit: str = Field(default="", max_length=1000)
+    uploader: str = Field(default="", max_length=255)
+    """The account on the wiki that uploaded the original; named where the author is unknown."""
     licence: str = Field(default="", max_length=200)
     licence_url: str = Field(default="", max_length=1000)
     object_number: str = Field(default="", max_length=200, index=True)

@@ -10,6 +10,7 @@ from icones.illustrations import service as illustrations
 from icones.models import Person, Role, Skip
 from icones.people import queries as people
 from icones.review import queries
+from icones.taxa import service as taxa
 
 SKIPPED_FOR = timedelta(days=7)
 
@@ -45,4 +46,5 @@ def field_of(session: Session, door: Door, person: Person) -> set[str]:
     if door.role is not Role.SPECIALIST:
         return set()
     member = people.membership(session, door.campaign.id or 0, person.id or 0)
-    return people.expertise(session, member.id or 0) if member else set()
+    known = people.expertise(session, member.id or 0) if member else set()
+    return set(taxa.current(session, known).values())

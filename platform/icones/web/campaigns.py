@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from icones.campaigns import service as campaigns
 from icones.campaigns.service import Door, Progress
+from icones.campaigns.sources import collection_of
 from icones.clock import utc_now
 from icones.config import Settings
 from icones.illustrations import queries as illustrations
@@ -65,7 +66,7 @@ class CampaignPage:
     """Who helped and agreed to be named, with how many figures."""
     n_gone: int
     source_url: str
-    """Of the category on Commons; empty for other sources."""
+    """Of the category on Commons, or of the collection on Wikidata; empty for other sources."""
     section: str = "campaigns"
 
 
@@ -113,7 +114,9 @@ def _page(
 
 
 def _source_url(settings: Settings, campaign: Campaign) -> str:
-    """Return the address of the category's page, on the wiki whose API we ask."""
+    """Return the address of the category's page, on the wiki whose API we ask, or of the collection's item."""
+    if campaign.source_kind is SourceKind.QUERY and collection_of(campaign.source):
+        return f"https://www.wikidata.org/wiki/{campaign.source}"
     if campaign.source_kind is not SourceKind.CATEGORY:
         return ""
     title = campaign.source.removeprefix("Category:").replace(" ", "_")

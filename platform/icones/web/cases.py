@@ -11,6 +11,9 @@ from fastapi import Request
 from sqlmodel import Session
 
 from icones.campaigns.service import Door
+from icones.config import Settings
+from icones.depicts import outbox
+from icones.depicts import queries as depicts
 from icones.errors import NotFoundError
 from icones.identifications import queries as identifications
 from icones.illustrations import queries as illustration_queries
@@ -24,7 +27,9 @@ from icones.review import queries as review
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
 from icones.web.chronicle import rule_words
+from icones.web.edit_rows import EditRow, rows_of
 from icones.web.render import web_link
+from icones.web.visitor import settings_of
 
 CHOICES = 6
 SIMILAR = 6
@@ -88,6 +93,16 @@ class Alike:
 
 
 @dataclass(frozen=True)
+class Missed:
+    """A statement of ours that somebody removed or changed on the wiki."""
+
+    edit: EditRow
+    wrote_at: datetime | None
+    gone_at: datetime
+    """When we saw it."""
+
+
+@dataclass(frozen=True)
 class Case:
     """All that a specialist weighs."""
 
@@ -104,6 +119,8 @@ class Case:
     similar: tuple[Alike, ...]
     stated: tuple[TaxonView, ...]
     """What Commons says the illustration depicts, as far as these are taxa."""
+    missed: Missed | None
+    """What the question "somebody removed this" is about; None for every other reason."""
 
 
 def crop_address(slug: str, figure_id: int, side: int = 320) -> str:
@@ -152,7 +169,22 @@ def case_of(request: Request, session: Session, door: Door, person: Person, figu
             if one in neighbours and one in known and neighbours[one][0].removed_at is None
         ),
         stated=tuple(names[one.qid] for one in statements if one.qid in names and one.rank != "deprecated"),
+        missed=_missed(session, settings_of(request), campaign, row, figure_id, language)
+        if task and task.reason == outbox.REMOVED_ELSEWHERE
+        else None,
     )
+
+
+def _missed(
+    session: Session, settings: Settings, campaign: Campaign, file: Illustration, figure_id: int, language: str
+) -> Missed | None:
+    """Return the statement of ours on this figure that was missed last."""
+    gone = [one for one in depicts.of_figures(session, [figure_id]).get(figure_id, []) if one.gone_at is not None]
+    if not gone:
+        return None
+    last = max(gone, key=lambda one: (one.gone_at, one.id))
+    row = rows_of(session, settings, [(last, file, campaign)], language)[0]
+    return Missed(row, last.wrote_at, last.gone_at) if last.gone_at else None
 
 
 def plate_of(slug: str, row: Illustration) -> Plate:
@@ -190,14 +222,15 @@ def _choices(
     figure_id: int,
 ) -> tuple[Choice, ...]:
     """Return what people named, the most named first, then what the model proposes beside it; each with examples."""
-    votes = Counter(one.taxon_qid for one in standing if one.taxon_qid)
+    now_named = {view.qid: view for view in names.values()}
+    votes = Counter(names[one.taxon_qid].qid for one in standing if one.taxon_qid in names)
     proposed = {one.taxon.qid: one for one in model.best} if model else {}
-    order = [qid for qid, _ in votes.most_common() if qid in names]
+    order = [qid for qid, _ in votes.most_common()]
     order = [*order, *(qid for qid in proposed if qid not in votes)][:CHOICES]
     shown = learning_queries.examples(session, campaign.id or 0, order, EXAMPLES + 1)
     return tuple(
         Choice(
-            names.get(qid) or proposed[qid].taxon,
+            now_named.get(qid) or proposed[qid].taxon,
             votes[qid],
             proposed[qid].probability if qid in proposed else None,
             tuple(crop_address(campaign.slug, one) for one, _ in shown.get(qid, ()) if one != figure_id)[:EXAMPLES],

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from icones.identifications import queries as identifications
+from icones.identifications.service import MOVED
 from icones.illustrations import queries as illustrations
 from icones.learning import queries as learning
 from icones.models import (
@@ -15,8 +16,10 @@ from icones.models import (
     DeterminationChange,
     DeterminationState,
     Figure,
+    FileChange,
     Identification,
     Illustration,
+    IllustrationChange,
     Person,
 )
 from icones.taxa import service as taxa
@@ -56,6 +59,7 @@ def chronicle(
     qids |= {one.ranked[0]["qid"] for one, _version in predicted if one.ranked} | {one.qid for one in stated}
     names = taxa.views(session, {qid for qid in qids if qid}, language)
     events = [Event("imported", row.added_at, _("Came into this campaign."))]
+    events += [_of_file(one, _) for one in illustrations.file_changes(session, row.id or 0)]
     for statement in stated:
         events += _of_statement(statement, names, _)
     events += [_of_identification(one, person, names, reader, _) for one, person in said]
@@ -69,6 +73,19 @@ def chronicle(
             )
     # What happened in one transaction has one time: first what was said, then what followed from it.
     return tuple(sorted(events, key=lambda event: (event.at, event.kind == "determination")))
+
+
+def _of_file(row: IllustrationChange, _: Words) -> Event:
+    words = {
+        FileChange.RENAMED: _("The file was renamed; before, it was called “%(before)s”."),
+        FileChange.REPLACED: _("Another image was uploaded over the file."),
+        FileChange.OBJECT_NUMBER: _("The object number changed from “%(before)s” to “%(after)s”."),
+        FileChange.LICENCE: _("The licence changed from “%(before)s” to “%(after)s”."),
+        FileChange.GONE: _("The file left the source of this campaign."),
+        FileChange.BACK: _("The file is back in the source of this campaign."),
+    }[row.kind]
+    told = words % {"before": row.before or "–", "after": row.after or "–"}
+    return Event("comment", row.at, told, comment=row.reason)
 
 
 def _of_statement(row: DepictsStatement, names: dict[str, TaxonView], _: Words) -> list[Event]:
@@ -159,6 +176,9 @@ RULES = (
 
 def rule_words(rule: str, language: str) -> str:
     """Return the reason of a determination in the reader's language; a sentence that is not known, as it stands."""
+    if rule.endswith(MOVED):
+        moved = translations(language).ugettext(N_("Wikidata changed where a taxon stands."))
+        return f"{rule_words(rule.removesuffix(MOVED).strip(), language)} {moved}".strip()
     for pattern, text in RULES:
         if found := pattern.fullmatch(rule):
             return translations(language).ugettext(text) % found.groupdict()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlmodel import Session
 
@@ -16,6 +16,8 @@ from icones.campaigns import service as campaigns
 from icones.campaigns.service import Door, NewCampaign, Progress, Rules
 from icones.clock import utc_now
 from icones.config import Settings
+from icones.depicts import service as depicts
+from icones.depicts.service import Status
 from icones.errors import BadInputError, ConflictError, IconesError, NotAllowedError
 from icones.exports import queries as export_queries
 from icones.exports import service as exports
@@ -24,6 +26,8 @@ from icones.identifications import service as identifications
 from icones.illustrations import queries as illustrations
 from icones.jobs import queries as jobs
 from icones.jobs import runner
+from icones.jobs.queries import Quiet
+from icones.jobs.taxa import ask_for_scope
 from icones.learning import queries as learning
 from icones.models import (
     Export,
@@ -36,7 +40,6 @@ from icones.models import (
     Person,
     Queue,
     Role,
-    SourceKind,
     Visibility,
 )
 from icones.people import queries as people_queries
@@ -46,11 +49,13 @@ from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
 from icones.web.jobs import SHOWN, JobView, views, worker_is_alive
 from icones.web.render import flash, render, translations
+from icones.web.sources import LARGE, SourceForm, source_form
 from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, Visitor
 
 router = APIRouter(include_in_schema=False)
 
 PROBLEMS_SHOWN = 50
+DETAILS_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class DeskPage:
     waiting_for_specialists: int
     worker_alive: bool
     jobs: tuple[JobView, ...]
+    quiet: Sequence[Quiet]
+    """The runs of the schedule among these that changed nothing: a line a kind, not a card a run."""
     refused: Sequence[Illustration]
     n_refused: int
     model: ModelVersion | None
@@ -78,6 +85,8 @@ class DeskPage:
     """Of the measured versions that served, oldest first, up to the one that serves now."""
     n_new_labels: int
     last_export: Export | None
+    edits: Status
+    """Where its edits on Commons stand."""
     section: str = "campaigns"
 
 
@@ -89,6 +98,8 @@ class RulesPage:
     door: Door
     rules: Rules
     problems: tuple[FormProblem, ...] = ()
+    scope: TaxonView | None = None
+    """The root taxon, where there is one."""
     section: str = "campaigns"
 
 
@@ -147,18 +158,21 @@ def desk(request: Request, door: CampaignDoor, session: DbSession, asking: Curre
     refused, n_refused = illustrations.page(session, key, [IllustrationState.REFUSED], 0, PROBLEMS_SHOWN)
     taken = export_queries.exports(session, key)
     last = versions[0].created_at if versions else None
+    runs = jobs.eventful(session, key, SHOWN)
     page = DeskPage(
         door=door,
         progress=campaigns.progress(session, door.campaign),
         waiting_for_specialists=review.n_waiting(session, key).get(Queue.SPECIALIST, 0),
         worker_alive=worker_is_alive(session, utc_now()),
-        jobs=views(session, jobs.of_campaign(session, key, SHOWN)),
+        jobs=views(session, runs),
+        quiet=jobs.quiet(session, key, after=(runs[-1].id or 0) if len(runs) == SHOWN else 0),
         refused=refused,
         n_refused=n_refused,
         model=champion,
         accuracies=_accuracies(versions, champion),
         n_new_labels=identification_queries.n_verified_since(session, key, last),
         last_export=taken[0] if taken else None,
+        edits=depicts.status(session, door.campaign),
     )
     return render(request, page)
 
@@ -187,12 +201,12 @@ def _accuracies(versions: Sequence[ModelVersion], champion: ModelVersion | None)
 
 
 @router.get("/c/{slug}/curate/rules")
-def rules_page(request: Request, door: CampaignDoor, asking: CurrentVisitor) -> Any:
-    """Show the rules."""
+def rules_page(request: Request, door: CampaignDoor, session: DbSession, asking: CurrentVisitor) -> Any:
+    """Show the rules, and what the campaign is about."""
     door.require(Role.CURATOR)
     own = door.campaign
     rules = Rules(own.quorum, own.agreement, own.agreed_is_verified, own.retrain_after)
-    return render(request, RulesPage(door, rules))
+    return render(request, RulesPage(door, rules, scope=scope_of(session, door, asking)))
 
 
 @router.post("/c/{slug}/curate/rules")
@@ -211,7 +225,8 @@ def set_rules(
     try:
         changed = apply_rules(session, door, rules)
     except BadInputError as error:
-        return render(request, RulesPage(door, rules, _problems(error, asking)), error.status)
+        page = RulesPage(door, rules, _problems(error, asking), scope_of(session, door, asking))
+        return render(request, page, error.status)
     said = translations(asking.language)
     words = said.ugettext("The rules are saved.")
     if changed:
@@ -221,9 +236,39 @@ def set_rules(
     return RedirectResponse(f"/c/{door.campaign.slug}/curate/rules", 303)
 
 
+def scope_of(session: Session, door: Door, asking: Visitor) -> TaxonView | None:
+    """Return the taxon within which a campaign stays, as its pages show it."""
+    root = door.campaign.root_taxon_qid
+    return taxa.views(session, [root], asking.language).get(root) if root else None
+
+
+@router.post("/c/{slug}/curate/scope")
+def set_scope(
+    request: Request,
+    door: CampaignDoor,
+    session: DbSession,
+    asking: CurrentVisitor,
+    root: Annotated[str, Form()] = "",
+    root_words: Annotated[str, Form()] = "",
+) -> Any:
+    """Set or lift the taxon within which the campaign stays; one we do not know yet is looked up in the background."""
+    door.require(Role.CURATOR)
+    present = scope_of(session, door, asking)
+    wanted = root or root_words
+    if not root and present is not None and root_words.strip() == present.scientific_name:
+        wanted = present.qid  # the form as it was shown: the words stand for what was there
+    run = ask_for_scope(session, door.campaign, wanted, utc_now(), person=asking.signed_in())
+    if run is None:
+        flash(request, "The campaign is open to all taxa now.")
+        return RedirectResponse(f"/c/{door.campaign.slug}/curate/rules", 303)
+    flash(request, "Wikidata is asked for the taxa within this scope. What comes of it stands here.")
+    return RedirectResponse(f"/c/{door.campaign.slug}/curate#work", 303)
+
+
 def _problems(error: IconesError, asking: Visitor) -> tuple[FormProblem, ...]:
     """Return what is wrong as a form shows it, in the person's language where the catalogue has it."""
-    return (FormProblem(translations(asking.language).ugettext(error.message)),)
+    said = translations(asking.language).ugettext(error.message)
+    return (FormProblem(said), *(FormProblem(detail) for detail in error.details[:DETAILS_SHOWN]))
 
 
 def apply_rules(session: Session, door: Door, rules: Rules) -> int:
@@ -308,10 +353,10 @@ def _named_taxon(session: Session, door: Door, asking: Visitor, qid: str, words:
     if not words.strip():
         return ""
     hits = taxa.search(session, words, asking.language, door.campaign.root_taxon_qid)
-    exact = [hit for hit in hits if hit.closeness == 0]
-    if len(exact) != 1:
+    meant = taxa.the_one(hits)
+    if meant is None:
         raise BadInputError(f"“{words.strip()}” is not the name of one taxon here. Choose one from the list.")
-    return exact[0].taxon.qid
+    return meant.qid
 
 
 @router.post("/c/{slug}/curate/people/{person_id}/revoke")
@@ -396,37 +441,39 @@ def new_campaign_page(request: Request, session: DbSession, settings: AppSetting
     return render(request, NewCampaignPage({}))
 
 
-@router.post("/campaigns/new")
+@router.post("/campaigns/new", form_limits={"max_part_size": LARGE})
 def new_campaign(
     request: Request,
     session: DbSession,
     settings: AppSettings,
     asking: CurrentVisitor,
+    source: Annotated[SourceForm, Depends(source_form)],
     title: Annotated[str, Form()] = "",
-    source: Annotated[str, Form()] = "",
-    source_depth: Annotated[int, Form()] = 0,
     description: Annotated[str, Form()] = "",
     collection: Annotated[str, Form()] = "",
     visibility: Annotated[Visibility, Form()] = Visibility.PUBLIC,
     slug: Annotated[str, Form()] = "",
     object_number_pattern: Annotated[str, Form()] = campaigns.DEFAULT_OBJECT_NUMBER,
+    root: Annotated[str, Form()] = "",
+    root_words: Annotated[str, Form()] = "",
 ) -> Any:
-    """Make a campaign of a Commons category and ask for its illustrations."""
+    """Make a campaign of files on Commons and ask for its illustrations."""
     person = require_founder(session, settings, asking)
-    new = NewCampaign(
-        title, SourceKind.CATEGORY, source, source_depth, description, collection, visibility, slug,
-        object_number_pattern=object_number_pattern,
-    )  # fmt: skip
     try:
+        new = NewCampaign(
+            title, source.source_kind, source.source, source.source_depth, description, collection, visibility, slug,
+            object_number_pattern=object_number_pattern,
+        )  # fmt: skip
         made = campaigns.create(session, person, new, utc_now())
     except IconesError as error:
         typed = {
-            "title": title, "source": source, "source_depth": str(source_depth), "description": description,
-            "collection": collection, "visibility": visibility.value, "slug": slug,
-            "object_number_pattern": object_number_pattern,
+            "title": title, **source.typed(), "description": description, "collection": collection,
+            "visibility": visibility.value, "slug": slug,
+            "object_number_pattern": object_number_pattern, "root": root, "root_words": root_words,
         }  # fmt: skip
         return render(request, NewCampaignPage(typed, _problems(error, asking)), error.status)
     runner.ask(session, JobKind.SYNC, made, utc_now(), person=person)
+    ask_for_scope(session, made, root or root_words, utc_now(), person=person)
     flash(request, "The campaign is made. Its illustrations are being fetched from Commons.")
     return RedirectResponse(f"/c/{made.slug}/curate", 303)
 

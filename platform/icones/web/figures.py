@@ -1,6 +1,6 @@
 """A plate with its figures and their history, what looks like it, and the pictures themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -18,12 +18,15 @@ from icones.illustrations import queries, service
 from icones.illustrations.store import SHOWN_SIDE, ImageStore
 from icones.learning import queries as learning
 from icones.models import DepictsStatement, Determination, Figure, Illustration, IllustrationState, Person
+from icones.names import service as names
+from icones.paths import bundled
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
 from icones.web.cases import Alike, Box, Plate, crop_address, plate_of
 from icones.web.chronicle import Event, chronicle, rule_words
+from icones.web.edit_rows import EditRow, of_file
 from icones.web.render import render
-from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, Visitor
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, Visitor
 
 router = APIRouter(include_in_schema=False)
 
@@ -38,6 +41,8 @@ class Side(IntEnum):
     FULL = 2400
 
 
+NO_IMAGE = bundled("static") / "no-image.svg"
+"""Shown in the place of an image that is not here."""
 STRIP = 8
 GRID = 24
 
@@ -57,6 +62,8 @@ class FigureRow:
     """What the serving model thinks, while people have not said."""
     probability: float | None
     is_current: bool
+    edits: tuple[EditRow, ...]
+    """What we say, or shall say, of it on Commons; the latest word last."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,8 @@ class IllustrationPage:
     current: FigureRow | None
     events: tuple[Event, ...]
     stated: tuple[Stated, ...]
+    collection_taxon: TaxonView | None
+    """What the name at the source was found to mean; a suggestion of the collection, never an identification."""
     similar: tuple[Alike, ...]
     address: Callable[[int], str]
     section: str = "campaigns"
@@ -105,6 +114,7 @@ def illustration_page(
     request: Request,
     door: CampaignDoor,
     session: DbSession,
+    settings: AppSettings,
     asking: CurrentVisitor,
     illustration_id: int,
     figure: int | None = None,
@@ -118,7 +128,8 @@ def illustration_page(
         for one in queries.statements(session, [illustration_id]).get(illustration_id, [])
         if one.rank != "deprecated"
     ]
-    rows = _rows(session, door, known, shown, asking.language)
+    edits = of_file(session, settings, door.campaign, row, asking.language)
+    rows = _rows(session, door, known, shown, edits, asking.language)
     return render(
         request,
         IllustrationPage(
@@ -130,6 +141,7 @@ def illustration_page(
             current=next((one for one in rows if one.is_current), None),
             events=chronicle(session, row, [shown] if shown else [], asking.person, asking.language),
             stated=_stated(session, stated, asking.language),
+            collection_taxon=names.taxon_of(session, door.campaign, row.verbatim_name, asking.language),
             similar=_alike(request, session, door, shown.id or 0, asking, STRIP) if shown else (),
             address=lambda number: f"/c/{door.campaign.slug}/i/{illustration_id}?figure={number}#figures",
         ),
@@ -137,7 +149,12 @@ def illustration_page(
 
 
 def _rows(
-    session: Session, door: Door, known: list[tuple[Figure, Determination]], shown: Figure | None, language: str
+    session: Session,
+    door: Door,
+    known: list[tuple[Figure, Determination]],
+    shown: Figure | None,
+    edits: Mapping[int, tuple[EditRow, ...]],
+    language: str,
 ) -> tuple[FigureRow, ...]:
     champion = learning.champion(session, door.campaign.id or 0)
     said = learning.predictions_of(session, champion.id or 0, [one.id or 0 for one, _ in known]) if champion else {}
@@ -156,6 +173,7 @@ def _rows(
             names.get(best[figure.id or 0]["qid"]) if figure.id in best else None,
             best[figure.id or 0]["p"] if figure.id in best else None,
             figure is shown,
+            edits.get(figure.id or 0, ()),
         )
         for figure, one in known
     )
@@ -238,26 +256,29 @@ def figure_image(
 
 
 def _picture(request: Request, row: Illustration, box: str | None, side: int) -> Response:
-    if not row.image_sha1:
-        raise NotFoundError("The image of this plate is not here.")
     # The address stays when the file on Commons gets new bytes, so browsers ask again after a day; the tag says
     # at once whether anything changed. Private, as a session's cookie decides who may see it.
     tag = f'"{row.image_sha1}-{box or "whole"}-{side}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=86400"}
-    if tag in request.headers.get("If-None-Match", ""):
+    if row.image_sha1 and tag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
-    return FileResponse(_file(request.app.state.images, row, box, side), media_type="image/jpeg", headers=headers)
+    try:
+        path = _file(request.app.state.images, row, box, side)
+    except ImageError:
+        # Browsers show the picture that comes with a "not found"; it is asked for again with the next page.
+        return FileResponse(NO_IMAGE, 404, {"Cache-Control": "no-store"}, media_type="image/svg+xml")
+    return FileResponse(path, media_type="image/jpeg", headers=headers)
 
 
 def _file(store: ImageStore, row: Illustration, box: str | None, side: int) -> Path:
-    try:
-        if box is not None:
-            return store.crop(row.image_sha1, box, side)
-        if side >= SHOWN_SIDE and store.path(row.image_sha1).is_file():
-            return store.path(row.image_sha1)
-        return store.thumbnail(row.image_sha1, side)
-    except (FileNotFoundError, ImageError) as error:
-        raise NotFoundError("The image of this plate is not here.") from error
+    """Return the file to show; ImageError where the image is yet to be fetched, lost or damaged."""
+    if not row.image_sha1:
+        raise ImageError("The image is yet to be fetched.")
+    if box is not None:
+        return store.crop(row.image_sha1, box, side)
+    if side >= SHOWN_SIDE and store.has(row.image_sha1):
+        return store.path(row.image_sha1)
+    return store.thumbnail(row.image_sha1, side)
 
 
 def _illustration(session: Session, door: Door, illustration_id: int, person: Person | None) -> Illustration:

@@ -11,7 +11,7 @@ from icones.campaigns import queries as campaigns
 from icones.clock import utc_now
 from icones.config import Settings
 from icones.errors import BadInputError, NotReadyError
-from icones.models import Campaign, DeterminationState, Person, Visibility
+from icones.models import Campaign, DeterminationState, Illustration, Person, Visibility
 from icones.people import grants
 from icones.people import queries as people_queries
 from icones.people import service as people
@@ -28,6 +28,14 @@ SETTLED = (DeterminationState.VERIFIED, DeterminationState.UNIDENTIFIABLE)
 
 
 @dataclass(frozen=True)
+class Cover:
+    """One of the pictures of a campaign's card, with what must be said of its maker and licence."""
+
+    address: str
+    illustration: Illustration
+
+
+@dataclass(frozen=True)
 class CampaignCard:
     """A campaign at a glance."""
 
@@ -35,7 +43,7 @@ class CampaignCard:
     title: str
     description: str
     collection: str
-    pictures: tuple[str, ...]
+    pictures: tuple[Cover, ...]
     settled: int
     total: int
     waiting: int
@@ -91,7 +99,9 @@ def _cards(session: Session, person: Person | None) -> tuple[CampaignCard, ...]:
             title=one.title,
             description=one.description,
             collection=one.collection,
-            pictures=tuple(f"/c/{one.slug}/i/{picture}/image?side=640" for picture in pictures.get(one.id or 0, [])),
+            pictures=tuple(
+                Cover(f"/c/{one.slug}/i/{row.id}/image?side=640", row) for row in pictures.get(one.id or 0, [])
+            ),
             settled=sum(states.get(one.id or 0, {}).get(state, 0) for state in SETTLED),
             total=sum(states.get(one.id or 0, {}).values()),
             waiting=waiting.get(one.id or 0, 0),

@@ -10,10 +10,11 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
 from icones.campaigns.service import Door
+from icones.campaigns.sources import ON_THE_WIKI
 from icones.clock import utc_now
 from icones.errors import BadInputError, NotFoundError
 from icones.jobs import queries, runner
-from icones.models import JobKind, JobRun, JobState, Person, Role, SourceKind
+from icones.models import JobKind, JobRun, JobState, Person, Role
 from icones.people import queries as people
 from icones.web.render import flash, render, translations
 from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession
@@ -23,6 +24,8 @@ router = APIRouter(include_in_schema=False)
 ALIVE_FOR = timedelta(seconds=15)
 """A worker gives a sign of life each second; one that was silent for longer is not there."""
 SHOWN = 8
+LOOK = "look"
+"""What pages call a push that only looks: its card must not say that something is being written."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def views(session: Session, runs: Sequence[JobRun]) -> tuple[JobView, ...]:
     return tuple(
         JobView(
             id=run.id or 0,
-            kind=run.kind.value,
+            kind=LOOK if is_look(run) else run.kind.value,
             state=run.state.value,
             done=run.done,
             total=run.total,
@@ -84,20 +87,37 @@ def views(session: Session, runs: Sequence[JobRun]) -> tuple[JobView, ...]:
     )
 
 
+def is_look(run: JobRun) -> bool:
+    """Say whether a run is the look before a push, which writes nothing."""
+    return run.kind is JobKind.PUSH and bool(run.parameters.get("dry_run"))
+
+
 def worker_is_alive(session: Session, now: datetime) -> bool:
     """Say whether somebody is there to do the work."""
     last = queries.last_beat(session)
     return last is not None and now - last < ALIVE_FOR
 
 
-def start(session: Session, door: Door, kind: JobKind, person: Person, now: datetime) -> JobRun:
+def start(
+    session: Session,
+    door: Door,
+    kind: JobKind,
+    person: Person,
+    now: datetime,
+    parameters: Mapping[str, Any] | None = None,
+) -> JobRun:
     """Ask for a run of this campaign; one that waits or goes on already is given instead of a second."""
     door.require(Role.CURATOR)
-    if kind is JobKind.SYNC and door.campaign.source_kind is not SourceKind.CATEGORY:
+    if kind is JobKind.SYNC and door.campaign.source_kind not in ON_THE_WIKI:
         raise BadInputError("This campaign's illustrations came from a folder; there is nothing to fetch from Commons.")
     if kind is JobKind.INVARIANTS:
         raise BadInputError("The check of the database runs every night by itself.")
-    return runner.ask(session, kind, door.campaign, now, person=person)
+    return runner.ask(session, kind, door.campaign, now, person=person, parameters=parameters)
+
+
+def wishes(full: bool, accept_loss: bool) -> dict[str, bool]:
+    """Return the parameters of a run in which somebody wished for these things."""
+    return {name: True for name, wished in (("full", full), ("accept_loss", accept_loss)) if wished}
 
 
 def require_run(session: Session, door: Door, run_id: int) -> JobRun:
@@ -111,10 +131,16 @@ def require_run(session: Session, door: Door, run_id: int) -> JobRun:
 
 @router.post("/c/{slug}/jobs")
 def ask_for_job(
-    request: Request, door: CampaignDoor, session: DbSession, asking: CurrentVisitor, kind: Annotated[JobKind, Form()]
+    request: Request,
+    door: CampaignDoor,
+    session: DbSession,
+    asking: CurrentVisitor,
+    kind: Annotated[JobKind, Form()],
+    full: Annotated[bool, Form()] = False,
+    accept_loss: Annotated[bool, Form()] = False,
 ) -> Any:
-    """Ask for a run."""
-    start(session, door, kind, asking.signed_in(), utc_now())
+    """Ask for a run; ``full`` and ``accept_loss`` are for syncs."""
+    start(session, door, kind, asking.signed_in(), utc_now(), wishes(full, accept_loss))
     return RedirectResponse(f"/c/{door.campaign.slug}/curate#work", 303)
 
 

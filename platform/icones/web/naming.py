@@ -15,6 +15,7 @@ from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import let_go
 from icones.errors import BadInputError, NotFoundError
+from icones.jobs.taxa import keep_taxa
 from icones.jobs.wiki import wiki_config
 from icones.learning import queries as learning
 from icones.models import Role
@@ -44,6 +45,8 @@ class Option:
     image_url: str
     matched: str
     """The name by which it was found, when it is neither of the two that are shown."""
+    is_outside: bool
+    """It lies outside the campaign's scope."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def find_taxa(
     """Return the taxa that the typed words may mean; slips of the finger are forgiven.
 
     The words come as ``q`` or as any parameter whose name ends in ``_words``, as the search box sends them. Within a
-    campaign only what lies below its root taxon is found.
+    campaign what lies below its root taxon comes first; the rest is marked as outside its scope.
     """
     words = _words(request.query_params)
     door = campaigns.open_door(session, campaign, asking.person) if campaign else None
@@ -95,6 +98,7 @@ def _options(session: Session, door: Door | None, hits: Sequence[Hit]) -> tuple[
             if door and hit.taxon.qid in pictures
             else "",
             "" if hit.found_by in (hit.taxon.scientific_name, hit.taxon.vernacular) else hit.found_by,
+            hit.is_outside,
         )
         for hit in hits
     )
@@ -116,17 +120,14 @@ def fetch_taxon(
     if len(asked) < 3:
         raise BadInputError("Type the scientific name, at least three letters of it.")
     let_go(session)
-    facts = _from_wikidata(settings, asked[0].upper() + asked[1:])
-    root = door.campaign.root_taxon_qid
-    if root and root not in facts:
-        raise BadInputError(f"Wikidata knows {asked}, but it lies outside what this campaign is about.")
-    taxa.save(session, facts.values(), utc_now())
+    facts = from_wikidata(settings, asked[0].upper() + asked[1:])
+    keep_taxa(session, facts.values(), utc_now())
     flash(request, "Wikidata knows it, and now Icones does too. Choose it below.", "success")
     query = {"figure": figure, "q": asked} if figure else {"q": asked}
     return RedirectResponse(f"/c/{door.campaign.slug}/tag?{urlencode(query)}", 303)
 
 
-def _from_wikidata(settings: Settings, name: str) -> dict[str, TaxonFacts]:
+def from_wikidata(settings: Settings, name: str) -> dict[str, TaxonFacts]:
     """Return the taxa that bear this scientific name, with all above them, by Q-id; NotFoundError for none."""
     config = wiki_config(settings)
     source = TaxonSource(replace(config, timeout_s=min(config.timeout_s, WAIT_S), max_retries=0))

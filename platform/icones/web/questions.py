@@ -16,6 +16,7 @@ from icones.learning import queries as learning_queries
 from icones.learning import service as learning
 from icones.learning.service import Suggestions
 from icones.models import Figure, Identification, Illustration, IllustrationState, Person
+from icones.names import service as written_names
 from icones.review import queries as review
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
@@ -76,6 +77,8 @@ class Question:
     beside: tuple[OnThisPlate, ...]
     stated: tuple[TaxonView, ...]
     """What Commons says the illustration depicts, as far as these are taxa."""
+    collection_taxon: TaxonView | None
+    """What the name at the source was found to mean; a suggestion of the collection, never an identification."""
     can_be_named: bool
     has_model: bool
     """Whether a model serves this campaign, even if it has yet to look at this figure."""
@@ -117,6 +120,7 @@ def question_of(session: Session, door: Door, person: Person | None, figure_id: 
             for one in present
         ),
         stated=tuple(names[one.qid] for one in statements if one.rank != "deprecated" and one.qid in names),
+        collection_taxon=written_names.taxon_of(session, door.campaign, row.verbatim_name, language),
         can_be_named=row.state is IllustrationState.READY and door.campaign.closed_at is None,
         has_model=model is not None or learning_queries.champion(session, door.campaign.id or 0) is not None,
     )

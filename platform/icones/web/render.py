@@ -119,6 +119,7 @@ def base_context(request: Request) -> dict[str, Any]:
         "menu": (("/", _("Campaigns"), "campaigns"), ("/about", _("About"), "about")),
         "footer": (
             ("/about", _("About")),
+            ("/edits", _("Edits on Commons")),
             ("/data-dictionary", _("Columns of the export")),
             ("/api", _("API for programs")),
         ),

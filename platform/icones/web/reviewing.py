@@ -15,6 +15,7 @@ from sqlmodel import Session
 
 from icones.campaigns.service import Door
 from icones.clock import utc_now
+from icones.depicts import service as depicts
 from icones.errors import BadInputError, NotFoundError
 from icones.identifications import service as identifications
 from icones.identifications.service import Submission, Submitted
@@ -23,7 +24,7 @@ from icones.learning import service as learning
 from icones.models import Answer, Confidence, Role
 from icones.review import queries, service
 from icones.taxa import service as taxa
-from icones.taxa.service import TaxonView
+from icones.taxa.service import Hit, TaxonView
 from icones.web.cases import Case, case_of
 from icones.web.render import flash, render, translations
 from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession
@@ -31,7 +32,7 @@ from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession
 router = APIRouter(include_in_schema=False)
 
 PER_PAGE = 12
-REASONS = ("disputed", "confirm", "nobody_could_tell", "close_call", "unsure", "novel")
+REASONS = ("removed_elsewhere", "disputed", "confirm", "nobody_could_tell", "close_call", "unsure", "novel")
 """In the order in which they need a specialist."""
 
 
@@ -74,7 +75,7 @@ class ReviewPage:
     address: Callable[[int], str]
     expertise: tuple[TaxonView, ...]
     settled: Settled | None = None
-    hits: tuple[TaxonView, ...] = ()
+    hits: tuple[Hit, ...] = ()
     """Answers to a search, for people without JavaScript."""
     words: str = ""
     submission_id: str = ""
@@ -169,6 +170,25 @@ def settle(
     return RedirectResponse(_address(door, reason=reason, leave=figure_id), 303)
 
 
+@router.post("/c/{slug}/review/{figure_id}/removal")
+def answer_removal(
+    request: Request,
+    door: CampaignDoor,
+    session: DbSession,
+    asking: CurrentVisitor,
+    figure_id: int,
+    edit: Annotated[int, Form()],
+    again: Annotated[bool, Form()],
+) -> Any:
+    """Answer "somebody removed this": say it again, or leave it. Naming it anew is an ordinary answer."""
+    depicts.answer_removal(session, door, edit, asking.signed_in(), utc_now(), again=again)
+    if again:
+        flash(request, "It is to be said again. A curator sends it off.")
+    else:
+        flash(request, "Left as it is on Commons. What people verified here stays.")
+    return RedirectResponse(_address(door, leave=figure_id), 303)
+
+
 def _words(done: Submitted, language: str) -> str:
     _ = translations(language).ugettext
     if done.identification.given_as is Role.VOLUNTEER:
@@ -228,7 +248,7 @@ def _show(
         address=lambda number: _address(door, reason=reason, page=number),
         expertise=tuple(names[qid] for qid in sorted(field) if qid in names),
         settled=_settled(done, names),
-        hits=tuple(hit.taxon for hit in hits),
+        hits=tuple(hits),
         words=words,
         submission_id=str(uuid.uuid4()),
     )

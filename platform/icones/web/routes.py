@@ -2,7 +2,24 @@
 
 from fastapi import APIRouter
 
-from icones.web import about, campaigns, curating, figures, home, jobs, models, naming, reviewing, sign_in, tagging
+from icones.web import (
+    about,
+    campaigns,
+    curating,
+    edits,
+    edits_desk,
+    figures,
+    home,
+    jobs,
+    models,
+    names,
+    naming,
+    reviewing,
+    sign_in,
+    sources,
+    tagging,
+    writing,
+)
 from icones.web.api import routers as api
 
 
@@ -10,7 +27,24 @@ def page_routers() -> list[APIRouter]:
     """Return the routers of pages and fragments."""
     return [
         module.router
-        for module in (home, sign_in, campaigns, tagging, naming, figures, reviewing, curating, jobs, models, about)
+        for module in (
+            home,
+            sign_in,
+            campaigns,
+            tagging,
+            naming,
+            figures,
+            reviewing,
+            curating,
+            edits,
+            edits_desk,
+            writing,
+            sources,
+            names,
+            jobs,
+            models,
+            about,
+        )
     ]
 
 

@@ -26,7 +26,7 @@ from icones.learning import service as learning
 from icones.models import Answer, Confidence, JobKind, Person
 from icones.review import service as review
 from icones.taxa import service as taxa
-from icones.taxa.service import TaxonView
+from icones.taxa.service import Hit
 from icones.web.questions import Question, Said, question_of, said_of
 from icones.web.render import flash, render
 from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, Visitor
@@ -50,7 +50,7 @@ class TagPage:
     submission_id: str
     words: str = ""
     """A typed name that was looked up, for people without JavaScript and for what is not known yet."""
-    hits: tuple[TaxonView, ...] = ()
+    hits: tuple[Hit, ...] = ()
     section: str = "campaigns"
 
 
@@ -224,7 +224,7 @@ def _show(
         n_mine=identification_queries.n_by_person(session, door.campaign.id or 0, person.id or 0) if person else 0,
         submission_id=str(uuid.uuid4()),
         words=words,
-        hits=tuple(hit.taxon for hit in hits),
+        hits=tuple(hits),
     )
     response = render(request, page)
     if asking.is_htmx:

@@ -10,14 +10,14 @@ from icones.campaigns.service import NewCampaign, Rules
 from icones.clock import utc_now
 from icones.identifications import queries as identification_queries
 from icones.jobs import runner
+from icones.jobs.taxa import ask_for_scope
 from icones.models import DeterminationState, JobKind, Queue, Role, SourceKind
 from icones.review import queries as review
 from icones.review import service as review_service
 from icones.web.api.answers import campaign_out, figure_out, problems
+from icones.web.api.campaign_shapes import CampaignIn, CategoryIn, ScopeIn, SourceIn
 from icones.web.api.shapes import (
-    CampaignIn,
     CampaignOut,
-    CategoryIn,
     FiguresOut,
     Me,
     NextOut,
@@ -58,12 +58,12 @@ def list_campaigns(session: DbSession, asking: CurrentVisitor) -> list[CampaignO
     "/campaigns", status_code=201, responses=problems(401, 403, 409), summary="Make a campaign", tags=["campaigns"]
 )
 def make_campaign(session: DbSession, settings: AppSettings, asking: CurrentVisitor, new: CampaignIn) -> CampaignOut:
-    """Make a campaign of a Commons category and ask for its illustrations. For site admins."""
+    """Make a campaign of files on Commons and ask for its illustrations. For site admins."""
     person = require_founder(session, settings, asking)
-    made = campaigns.create(
-        session, person, NewCampaign(source_kind=SourceKind.CATEGORY, **new.model_dump()), utc_now()
-    )
+    told = new.model_dump(exclude={"root_taxon_qid", "source_kind"})
+    made = campaigns.create(session, person, NewCampaign(source_kind=SourceKind(new.source_kind), **told), utc_now())
     runner.ask(session, JobKind.SYNC, made, utc_now(), person=person)
+    ask_for_scope(session, made, new.root_taxon_qid, utc_now(), person=person)
     return campaign_out(made)
 
 
@@ -161,6 +161,35 @@ def set_category(door: CampaignDoor, session: DbSession, asking: CurrentVisitor,
     """Look at another category from now on, and ask for its illustrations. For curators."""
     campaigns.set_category(session, door, wanted.source, wanted.source_depth)
     runner.ask(session, JobKind.SYNC, door.campaign, utc_now(), person=asking.signed_in())
+    return campaign_out(door.campaign)
+
+
+@router.put(
+    "/campaigns/{slug}/source",
+    responses=problems(401, 403, 404),
+    summary="Change the list or the query",
+    tags=["campaigns"],
+)
+def set_source(door: CampaignDoor, session: DbSession, asking: CurrentVisitor, wanted: SourceIn) -> CampaignOut:
+    """Give the campaign another source of the same kind, and ask for its illustrations. For curators."""
+    campaigns.set_source(session, door, wanted.source)
+    runner.ask(session, JobKind.SYNC, door.campaign, utc_now(), person=asking.signed_in())
+    return campaign_out(door.campaign)
+
+
+@router.put(
+    "/campaigns/{slug}/scope",
+    responses=problems(401, 403, 404, 409),
+    summary="Set the scope",
+    tags=["campaigns"],
+)
+def set_scope(door: CampaignDoor, session: DbSession, asking: CurrentVisitor, wanted: ScopeIn) -> CampaignOut:
+    """Set or lift the taxon within which the campaign stays, and ask for its members. For curators.
+
+    A taxon that is not known here yet becomes the root when the run (kind `taxa`) has found it on Wikidata.
+    """
+    door.require(Role.CURATOR)
+    ask_for_scope(session, door.campaign, wanted.root_taxon_qid, utc_now(), person=asking.signed_in())
     return campaign_out(door.campaign)
 
 

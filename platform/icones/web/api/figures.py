@@ -159,14 +159,20 @@ def search_taxa(
     session: DbSession,
     asking: CurrentVisitor,
     q: Annotated[str, Query(min_length=1, max_length=200, description="A scientific or vernacular name, or a part.")],
-    campaign: Annotated[str, Query(description="Only taxa in the scope of this campaign.")] = "",
+    campaign: Annotated[str, Query(description="Taxa in the scope of this campaign first.")] = "",
     language: Annotated[str, Query(pattern="^[a-z]{2,3}$", description="Of vernacular names.")] = "en",
     limit: Annotated[int, Query(ge=1, le=50)] = 12,
 ) -> list[HitOut]:
     """Find the taxa that a name may mean, best first; slips of the finger are forgiven."""
     root = campaigns.open_door(session, campaign, asking.person).campaign.root_taxon_qid if campaign else None
     return [
-        HitOut(taxon=taxon_out(hit.taxon), found_by=hit.found_by, closeness=hit.closeness)
+        HitOut(
+            taxon=taxon_out(hit.taxon),
+            found_by=hit.found_by,
+            closeness=hit.closeness,
+            is_synonym=hit.is_synonym,
+            is_outside=hit.is_outside,
+        )
         for hit in taxa.search(session, q, language, root, limit)
     ]
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from icones.web.api import campaigns, figures, people, work
+from icones.web.api import campaigns, edits, figures, people, work
 
 PREFIX = "/api/v1"
 
@@ -10,7 +10,7 @@ PREFIX = "/api/v1"
 def all_routers() -> list[APIRouter]:
     """Return the API's routers."""
     routers = []
-    for module in (campaigns, people, figures, work):
+    for module in (campaigns, people, figures, edits, work):
         outer = APIRouter(prefix=PREFIX)
         outer.include_router(module.router)
         routers.append(outer)

@@ -112,27 +112,6 @@ class CampaignOut(BaseModel):
     closed_at: datetime | None
 
 
-class CampaignIn(BaseModel):
-    """A campaign to be made from a Commons category."""
-
-    model_config = example(
-        title="Birds of the album",
-        source="Historia Naturalis van Rudolf II",
-        source_depth=1,
-        description="",
-        collection="Rijksmuseum",
-        visibility="public",
-        slug="birds",
-    )
-    title: str
-    source: str = Field(description="The category's name, with or without “Category:”.")
-    source_depth: int = Field(default=0, description="How many levels of subcategories, 0 to 5.")
-    description: str = ""
-    collection: str = ""
-    visibility: Visibility = Visibility.PUBLIC
-    slug: str = Field(default="", description="Short name in addresses; made from the title when empty.")
-
-
 class ProgressOut(BaseModel):
     """How far a campaign has come, in figures and illustrations."""
 
@@ -170,10 +149,12 @@ class TaxonOut(BaseModel):
 class HitOut(BaseModel):
     """An answer to a search for names."""
 
-    model_config = example(taxon=ROBIN, found_by="robin", closeness=1)
+    model_config = example(taxon=ROBIN, found_by="robin", closeness=1, is_synonym=False, is_outside=False)
     taxon: TaxonOut
     found_by: str = Field(description="The name that answered.")
     closeness: int = Field(description="0 the very name, 1 its beginning, 2 and 3 its words, 4 and more so many slips.")
+    is_synonym: bool = Field(default=False, description="Found by a scientific name that a synonym bears.")
+    is_outside: bool = Field(default=False, description="It lies outside the campaign's scope.")
 
 
 class DeterminationOut(BaseModel):
@@ -386,8 +367,12 @@ class ReviewOut(BaseModel):
 class JobIn(BaseModel):
     """What to do in the background."""
 
-    model_config = example(kind="retrain")
+    model_config = example(kind="retrain", full=False, accept_loss=False)
     kind: JobKind
+    full: bool = Field(default=False, description="Of a sync: read every file again, whatever the revisions say.")
+    accept_loss: bool = Field(
+        default=False, description="Of a sync: mark files as gone although most have left the source at once."
+    )
 
 
 class JobOut(BaseModel):
@@ -494,14 +479,6 @@ class RulesOut(BaseModel):
     agreement: float = Field(description="Which share of them, 0.5 to 1.")
     agreed_is_verified: bool = Field(description="Whether volunteers' agreement is enough.")
     retrain_after: int = Field(description="Newly verified figures after which the model trains by itself; 0 never.")
-
-
-class CategoryIn(BaseModel):
-    """The category that a campaign shall look at from now on."""
-
-    model_config = example(source="Historia Naturalis van Rudolf II", source_depth=1)
-    source: str = Field(description="The category's name, with or without “Category:”.")
-    source_depth: int = Field(default=0, description="How many levels of subcategories, 0 to 5.")
 
 
 class GrantIn(BaseModel):

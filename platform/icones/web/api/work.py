@@ -37,7 +37,8 @@ def list_jobs(door: CampaignDoor, session: DbSession, limit: Annotated[int, Quer
 def ask_for_job(door: CampaignDoor, session: DbSession, asking: CurrentVisitor, wanted: JobIn) -> JobOut:
     """Ask for background work; a run of this kind that waits or goes on is given instead of a second. For curators."""
     door.require(Role.CURATOR)
-    return job_out(job_pages.start(session, door, wanted.kind, asking.signed_in(), utc_now()))
+    wishes = job_pages.wishes(wanted.full, wanted.accept_loss)
+    return job_out(job_pages.start(session, door, wanted.kind, asking.signed_in(), utc_now(), wishes))
 
 
 @router.get("/jobs/{run_id}", responses=problems(401, 403, 404), summary="Read a run", tags=["jobs"])
