@@ -16,6 +16,9 @@ Lineages = Mapping[str, Sequence[str]]
 """For each Q-id its lineage: itself first, then its ancestors. An item that is no taxon is absent."""
 
 
+BROADER_THERE = "A broader taxon is stated already; a curator decides whether this is said beside it."
+
+
 class Step(StrEnum):
     """What is to be done."""
 
@@ -126,8 +129,7 @@ def _blocked(wanted: Wanted, live: Collection[str], lineages: Lineages) -> Decis
         return Decision(Step.END, EditState.BLOCKED, reason, narrower)
     broader = next((qid for qid in lineages.get(wanted.qid, ())[1:] if qid in live), None)
     if broader and not wanted.insists:
-        reason = "A broader taxon is stated already; a curator decides whether this is said beside it."
-        return Decision(Step.END, EditState.BLOCKED, reason, broader)
+        return Decision(Step.END, EditState.BLOCKED, BROADER_THERE, broader)
     return None
 
 

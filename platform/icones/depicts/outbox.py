@@ -31,6 +31,7 @@ from wiki_sync import new_guid
 log = logging.getLogger(__name__)
 
 CHANGED = "The determination changed before this was written."
+WANTED_AGAIN = "It is wanted again."
 REMOVED_ELSEWHERE = "removed_elsewhere"
 """The reason code of the review task "someone removed this"."""
 PRIORITY_OF_REMOVAL = 4.0
@@ -42,21 +43,26 @@ def follow(session: Session, campaign: Campaign, determinations: Collection[Dete
     """Bring the outbox in line with these determinations, in the caller's transaction.
 
     A verified taxon of a file on the wiki gets an edit that waits. An edit that has not gone out and is no longer
-    wanted is given up; one that is done and was replaced by another verified answer gets a removal, which waits too.
-    While a figure is merely disputed, what was written stays.
+    wanted is given up; one that is done and was replaced by another verified answer gets a removal, which waits too,
+    unless another figure of the file is verified as the same taxon: a statement is about the file. While a figure is
+    merely disputed, what was written stays.
     """
     figure_ids = [row.figure_id for row in determinations]
     known = queries.of_figures(session, figure_ids)
     if campaign.writes is Writes.OFF and not known:
         return
     files = queries.files_of(session, figure_ids)
+    qids = {row.figure_id: wanted(session, row) for row in determinations}
     for row in determinations:
-        qid = wanted(session, row)
-        rows = known.get(row.figure_id, [])
-        for edit in rows:
-            _reconsider(session, edit, rows, qid, row, now)
-        file = files.get(row.figure_id)
-        if qid and file is not None and campaign.writes is not Writes.OFF and _may_be_wished(rows, qid):
+        for edit in known.get(row.figure_id, []):
+            _reconsider(session, edit, qids[row.figure_id], row, now)
+    session.flush()
+    _keep_or_remove(session, {file.id or 0 for file in files.values()}, now)
+    if campaign.writes is Writes.OFF:
+        return
+    for row in determinations:
+        qid, file = qids[row.figure_id], files.get(row.figure_id)
+        if qid and file is not None and _may_be_wished(session, known.get(row.figure_id, []), qid):
             _wish(session, file, row, qid, now)
 
 
@@ -67,28 +73,54 @@ def wanted(session: Session, row: Determination) -> str | None:
     return taxa.current(session, [row.taxon_qid])[row.taxon_qid]
 
 
-def _reconsider(
-    session: Session,
-    edit: DepictsEdit,
-    rows: Sequence[DepictsEdit],
-    qid: str | None,
-    row: Determination,
-    now: datetime,
-) -> None:
+def _reconsider(session: Session, edit: DepictsEdit, qid: str | None, row: Determination, now: datetime) -> None:
     if edit.action is EditAction.REMOVE:
         return
     if qid is not None and edit.qid == qid:
-        if edit.state is EditState.GIVEN_UP and edit.reason == CHANGED:
+        gave_way = edit.state is EditState.GIVEN_UP and edit.reason == CHANGED
+        # What the wiki said without us when we looked, it may not say any more.
+        if gave_way or edit.state is EditState.ALREADY_THERE:
             edit.state, edit.reason, edit.ended_at, edit.batch_id = EditState.WAITING, "", None, None
             edit.person_id = _confirmer(session, row, qid)
             session.add(edit)
-        for other in rows:
-            if other.undoes_id == edit.id and other.state is EditState.WAITING:
-                _give_up(session, other, "It is wanted again.", now)
     elif edit.state is EditState.WAITING and not may_stand(edit):
         _give_up(session, edit, CHANGED, now)
-    elif _is_standing(edit) and row.state is DeterminationState.VERIFIED:
-        ask_removal(session, edit, now)
+
+
+def _keep_or_remove(session: Session, illustration_ids: Collection[int], now: datetime) -> None:
+    """Wish the removal of what we wrote on these files and no figure says any more, and call back other removals."""
+    standing = queries.standing(session, illustration_ids)
+    verdicts = queries.determinations_of(session, standing)
+    for illustration_id, edits in standing.items():
+        by_figure = {row.figure_id: row for row in verdicts[illustration_id]}
+        wanted_here = {wanted(session, row) for row in by_figure.values()}
+        for edit in edits:
+            own = by_figure.get(edit.figure_id)
+            if edit.qid in wanted_here:
+                _call_back_removal(session, edit, now)
+            elif own is not None and own.state is DeterminationState.VERIFIED:
+                ask_removal(session, edit, now)
+
+
+def _call_back_removal(session: Session, edit: DepictsEdit, now: datetime) -> None:
+    """Give up the removal of a statement, unless a person asked for it or it may have been carried out."""
+    removal = queries.removal_of(session, edit.id or 0)
+    if removal is None or removal.state is not EditState.WAITING or may_stand(removal):
+        return
+    if not is_asked_undo(session, removal):
+        _give_up(session, removal, WANTED_AGAIN, now)
+
+
+def is_asked_undo(session: Session, edit: DepictsEdit) -> bool:
+    """Say whether an edit goes out because a person took statements back, not because a determination changed."""
+    batch = queries.batch(session, edit.batch_id) if edit.batch_id is not None else None
+    return batch is not None and batch.is_undo
+
+
+def is_wanted_on_file(session: Session, edit: DepictsEdit) -> bool:
+    """Say whether any figure of an edit's file is verified as its taxon."""
+    verdicts = queries.determinations_of(session, [edit.illustration_id])[edit.illustration_id]
+    return any(wanted(session, row) == edit.qid for row in verdicts)
 
 
 def _is_standing(edit: DepictsEdit) -> bool:
@@ -110,9 +142,18 @@ def _give_up(session: Session, edit: DepictsEdit, reason: str, now: datetime) ->
     session.add(edit)
 
 
-def _may_be_wished(rows: Sequence[DepictsEdit], qid: str) -> bool:
-    """Say whether there is no word on this taxon yet: what was undone or removed is never wished again by itself."""
-    return not any(row.qid == qid and row.action is EditAction.ADD for row in rows)
+def _may_be_wished(session: Session, rows: Sequence[DepictsEdit], qid: str) -> bool:
+    """Say whether no word on this taxon keeps it from being wished.
+
+    What a person took back, or somebody removed, is never wished again by itself; what went because the determination
+    changed is, when it changes back.
+    """
+    words = [row for row in rows if row.qid == qid and row.action is EditAction.ADD]
+    return all(row.undone_at is not None and not _was_undone_by_a_person(session, row, rows) for row in words)
+
+
+def _was_undone_by_a_person(session: Session, edit: DepictsEdit, rows: Sequence[DepictsEdit]) -> bool:
+    return any(row.undoes_id == edit.id and is_asked_undo(session, row) for row in rows)
 
 
 def _wish(session: Session, file: Illustration, row: Determination, qid: str, now: datetime) -> DepictsEdit | None:
@@ -141,14 +182,9 @@ def ask_removal(session: Session, edit: DepictsEdit, now: datetime) -> DepictsEd
     """Put the removal of a statement of ours in the outbox; None if there is one already, or nothing to remove."""
     if not _is_standing(edit):
         return None
-    if any(
-        row.undoes_id == edit.id and row.state is not EditState.GIVEN_UP
-        for row in queries.of_figures(session, [edit.figure_id])[edit.figure_id]
-    ):
+    given_up = queries.removal_of(session, edit.id or 0)
+    if given_up is not None and given_up.state is not EditState.GIVEN_UP:
         return None
-    given_up = next(
-        (row for row in queries.of_figures(session, [edit.figure_id])[edit.figure_id] if row.undoes_id == edit.id), None
-    )
     removal = given_up or DepictsEdit(
         campaign_id=edit.campaign_id,
         illustration_id=edit.illustration_id,

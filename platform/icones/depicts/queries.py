@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlmodel import Session, col, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, SQLModel, col, func, select
 
 from icones.models import (
     Campaign,
@@ -66,6 +67,25 @@ def standing(session: Session, illustration_ids: Collection[int]) -> dict[int, l
     return found
 
 
+def removal_of(session: Session, edit_id: int) -> DepictsEdit | None:
+    """Return the edit that takes back what this one wrote, if there is one: a statement has one at most."""
+    return session.exec(select(DepictsEdit).where(DepictsEdit.undoes_id == edit_id)).first()
+
+
+def determinations_of(session: Session, illustration_ids: Collection[int]) -> dict[int, list[Determination]]:
+    """Return the determinations of all figures of these files, by file."""
+    found: dict[int, list[Determination]] = {one: [] for one in illustration_ids}
+    for batch in batches(sorted(illustration_ids)):
+        question = (
+            select(Figure.illustration_id, Determination)
+            .join(Figure, col(Figure.id) == Determination.figure_id)
+            .where(col(Figure.illustration_id).in_(batch), col(Figure.removed_at).is_(None))
+        )
+        for illustration_id, row in session.exec(question):
+            found[illustration_id].append(row)
+    return found
+
+
 def mirrored(session: Session, guids: Collection[str]) -> dict[str, DepictsStatement]:
     """Return what the mirror says stands under these GUIDs."""
     found: dict[str, DepictsStatement] = {}
@@ -77,14 +97,31 @@ def mirrored(session: Session, guids: Collection[str]) -> dict[str, DepictsState
     return found
 
 
-def taken_away_elsewhere(session: Session, illustration_id: int, qid: str) -> bool:
-    """Say whether the mirror saw this taxon stated on this file once, by anybody, and then no more."""
-    question = select(DepictsStatement.id).where(
-        DepictsStatement.illustration_id == illustration_id,
-        DepictsStatement.qid == qid,
-        col(DepictsStatement.gone_at).is_not(None),
+def taken_away_elsewhere(session: Session, edit: DepictsEdit) -> bool:
+    """Say whether this taxon was stated on this file once and, should it not stand there now, somebody removed it.
+
+    Either the mirror saw it come and go, or we wrote it for another figure. What we took back ourselves, or are about
+    to take back, does not count.
+    """
+    same = (DepictsEdit.illustration_id == edit.illustration_id, DepictsEdit.qid == edit.qid)
+    our_removals = select(DepictsEdit.guid).where(
+        *same, DepictsEdit.action == EditAction.REMOVE, col(DepictsEdit.state).in_((*OPEN, EditState.DONE))
     )
-    return session.exec(question.limit(1)).first() is not None
+    seen = select(DepictsStatement.id).where(
+        DepictsStatement.illustration_id == edit.illustration_id,
+        DepictsStatement.qid == edit.qid,
+        col(DepictsStatement.gone_at).is_not(None),
+        col(DepictsStatement.statement_id).not_in(our_removals),
+    )
+    written = select(DepictsEdit.id).where(
+        *same,
+        DepictsEdit.action == EditAction.ADD,
+        DepictsEdit.state == EditState.DONE,
+        DepictsEdit.id != edit.id,
+        col(DepictsEdit.undone_at).is_(None),
+        col(DepictsEdit.guid).not_in(our_removals),
+    )
+    return any(session.exec(question.limit(1)).first() is not None for question in (seen, written))
 
 
 def files_of(session: Session, figure_ids: Collection[int]) -> dict[int, Illustration]:
@@ -145,24 +182,19 @@ def unsent(session: Session, campaign_id: int) -> Sequence[DepictsEdit]:
 
 
 def next_to_send(
-    session: Session, campaign_id: int, now: datetime, people_not_now: Collection[int], bot_not_now: bool
+    session: Session,
+    campaign_id: int,
+    now: datetime,
+    people_not_now: Collection[int],
+    bot_not_now: bool,
+    *,
+    only_removals: bool = False,
 ) -> tuple[DepictsEdit, EditBatch] | None:
     """Return the edit to send next, with its batch: due, of no file that another sender holds; removals first.
 
     A killed sender's edit comes before all others, once its lease has run out. Left out are the edits of people (and
     of the bot) whose account must wait or may not write now.
     """
-    other = sa.orm.aliased(DepictsEdit)
-    held = (
-        select(other.id)
-        .where(
-            other.illustration_id == DepictsEdit.illustration_id,
-            other.id != DepictsEdit.id,
-            other.state == EditState.SENDING,
-            col(other.lease_until) > now,
-        )
-        .exists()
-    )
     due = sa.or_(
         sa.and_(
             col(DepictsEdit.state) == EditState.WAITING,
@@ -173,7 +205,7 @@ def next_to_send(
     question = (
         select(DepictsEdit, EditBatch)
         .join(EditBatch, col(EditBatch.id) == DepictsEdit.batch_id)
-        .where(DepictsEdit.campaign_id == campaign_id, due, ~held)
+        .where(DepictsEdit.campaign_id == campaign_id, due, ~_is_held(now))
         .order_by(
             sa.case((col(DepictsEdit.state) == EditState.SENDING, 0), else_=1),
             sa.case((col(DepictsEdit.action) == EditAction.REMOVE, 0), else_=1),
@@ -181,6 +213,8 @@ def next_to_send(
         )
         .limit(1)
     )
+    if only_removals:
+        question = question.where(DepictsEdit.action == EditAction.REMOVE)
     if bot_not_now:
         question = question.where(EditBatch.pen != Pen.BOT)
     if people_not_now:
@@ -189,14 +223,42 @@ def next_to_send(
     return session.exec(question).first()
 
 
-def take(session: Session, row: DepictsEdit, sender: str, lease_until: datetime) -> bool:
-    """Take an edit for one sender, unless another was quicker; True if it is ours now. One conditional UPDATE."""
+def _is_held(now: datetime) -> sa.Exists:
+    """Return the condition that another sender is at work on an edit's file."""
+    other = sa.orm.aliased(DepictsEdit)
+    return (
+        select(other.id)
+        .where(
+            other.illustration_id == DepictsEdit.illustration_id,
+            other.id != DepictsEdit.id,
+            other.state == EditState.SENDING,
+            col(other.lease_until) > now,
+        )
+        .exists()
+    )
+
+
+def locked(session: Session, edit_id: int) -> DepictsEdit:
+    """Return an edit as it is now; nobody else changes it until the transaction ends."""
+    question = select(DepictsEdit).where(DepictsEdit.id == edit_id).with_for_update()
+    return session.exec(question.execution_options(populate_existing=True)).one()
+
+
+def take(session: Session, row: DepictsEdit, sender: str, now: datetime, lease_until: datetime) -> bool:
+    """Take an edit for one sender, unless another was quicker; True if it is ours now.
+
+    One conditional UPDATE. Before it the file is locked, so that two senders who take edits of one file at the same
+    moment see each other.
+    """
+    file = select(Illustration.id).where(Illustration.id == row.illustration_id).with_for_update(key_share=True)
+    session.exec(file).one()
     taken = session.connection().execute(
         sa.update(DepictsEdit)
         .where(
             col(DepictsEdit.id) == row.id,
             col(DepictsEdit.state) == row.state,
             col(DepictsEdit.attempts) == row.attempts,
+            ~_is_held(now),
         )
         .values(state=EditState.SENDING, sender=sender, lease_until=lease_until, attempts=DepictsEdit.attempts + 1)
     )
@@ -204,7 +266,7 @@ def take(session: Session, row: DepictsEdit, sender: str, lease_until: datetime)
     return taken.rowcount == 1
 
 
-def soonest(session: Session, campaign_id: int) -> datetime | None:
+def soonest(session: Session, campaign_id: int, *, only_removals: bool = False) -> datetime | None:
     """Return when the next edit that was sent off becomes due (or its lease ends); None if there is none left."""
     due = sa.case(
         (col(DepictsEdit.state) == EditState.SENDING, col(DepictsEdit.lease_until)),
@@ -215,29 +277,45 @@ def soonest(session: Session, campaign_id: int) -> datetime | None:
         col(DepictsEdit.batch_id).is_not(None),
         col(DepictsEdit.state).in_(OPEN),
     )
+    if only_removals:
+        question = question.where(DepictsEdit.action == EditAction.REMOVE)
     found: datetime | None = session.exec(question).one()
     return found
 
 
-def has_due(session: Session, campaign_id: int, now: datetime) -> bool:
+def has_due(session: Session, campaign_id: int, now: datetime, *, only_removals: bool = False) -> bool:
     """Say whether something that was sent off can be tried now."""
-    moment = soonest(session, campaign_id)
+    moment = soonest(session, campaign_id, only_removals=only_removals)
     return moment is not None and moment <= now
 
 
 def account(session: Session, name: str) -> WikiAccount:
     """Return what is kept of an account that writes, locked until the transaction ends."""
-    row = session.exec(select(WikiAccount).where(WikiAccount.name == name).with_for_update()).first()
-    if row is None:
-        row = WikiAccount(name=name)
-        session.add(row)
-        session.flush()
-    return row
+    question = select(WikiAccount).where(WikiAccount.name == name).with_for_update()
+    if session.exec(question).first() is None:
+        _add_unless_there(session, WikiAccount(name=name))
+    return session.exec(question).one()
+
+
+def _add_unless_there(session: Session, row: SQLModel) -> None:
+    """Add a row whose key another process may be adding at this very moment; then its row is the one."""
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        return
 
 
 def notice(session: Session, key: str) -> WikiNotice | None:
     """Return what the wiki last said on a page that we heed."""
     return session.get(WikiNotice, key)
+
+
+def keep_notice(session: Session, notice: WikiNotice) -> None:
+    """Keep what the wiki says now on a page that we heed, in the place of what it said before."""
+    if session.get(WikiNotice, notice.key) is None:
+        _add_unless_there(session, WikiNotice(key=notice.key, checked_at=notice.checked_at))
+    session.merge(notice)
 
 
 def counts(session: Session, campaign_id: int) -> dict[tuple[EditAction, EditState], int]:
@@ -386,6 +464,34 @@ def batches_of(session: Session, campaign_id: int) -> Sequence[tuple[EditBatch, 
         .order_by(col(EditBatch.id).desc())
     )
     return [(batch, int(total), int(n_done or 0)) for batch, total, n_done in session.exec(question)]
+
+
+def standing_by_batch(session: Session, campaign_id: int) -> dict[int, tuple[int, int]]:
+    """Return for each batch of a campaign how many of its statements stand, and how many of its edits wait."""
+    stands = sa.and_(
+        col(DepictsEdit.action) == EditAction.ADD,
+        col(DepictsEdit.state) == EditState.DONE,
+        col(DepictsEdit.undone_at).is_(None),
+        col(DepictsEdit.gone_at).is_(None),
+    )
+    n_standing = func.sum(sa.case((stands, 1), else_=0))
+    n_waiting = func.sum(sa.case((col(DepictsEdit.state) == EditState.WAITING, 1), else_=0))
+    question = (
+        select(DepictsEdit.batch_id, n_standing, n_waiting)
+        .where(DepictsEdit.campaign_id == campaign_id, col(DepictsEdit.batch_id).is_not(None))
+        .group_by(col(DepictsEdit.batch_id))
+    )
+    return {key or 0: (int(stand), int(wait)) for key, stand, wait in session.exec(question)}
+
+
+def has_files_on_the_wiki(session: Session, campaign_id: int) -> bool:
+    """Say whether a campaign has illustrations that are files on the wiki."""
+    question = select(Illustration.id).where(
+        Illustration.campaign_id == campaign_id,
+        col(Illustration.mid).is_not(None),
+        Illustration.state != IllustrationState.GONE,
+    )
+    return session.exec(question.limit(1)).first() is not None
 
 
 def batch(session: Session, batch_id: int) -> EditBatch | None:

@@ -62,7 +62,7 @@ class Taken:
     kept_claim: dict[str, object]
     """Of the statement to remove; empty for one to add."""
     mark: str
-    """The batch's, which stands in the summary."""
+    """That of the batch in whose name an earlier try went out, if there was one; it stood in the summary."""
     base_revision: int | None
     """The file's revision before an earlier try that may have been carried out."""
     summary: str
@@ -79,6 +79,8 @@ def take_next(
     sender: str,
     now: datetime,
     not_now: Collection[Account],
+    *,
+    only_removals: bool = False,
 ) -> Taken | datetime | None:
     """Take the next edit; else return when to look again, or None when nothing is left.
 
@@ -88,9 +90,11 @@ def take_next(
     people = {one.person_id for one in not_now if one.person_id is not None}
     bot = Account(None) in not_now
     while True:
-        found = queries.next_to_send(session, campaign.id or 0, now, people, bot)
+        found = queries.next_to_send(session, campaign.id or 0, now, people, bot, only_removals=only_removals)
         if found is None:
-            soonest = queries.soonest(session, campaign.id or 0) if not (people or bot) else None
+            soonest = None
+            if not (people or bot):
+                soonest = queries.soonest(session, campaign.id or 0, only_removals=only_removals)
             return min([*waits, *([soonest] if soonest else [])], default=None)
         row, batch = found
         account = Account(row.person_id if batch.pen is Pen.PEOPLE else None)
@@ -107,7 +111,7 @@ def take_next(
             _give_up(session, row, why_not, now)
             continue
         key = row.id or 0
-        if not queries.take(session, row, sender, now + timedelta(seconds=settings.edit_lease_s)):
+        if not queries.take(session, row, sender, now, now + timedelta(seconds=settings.edit_lease_s)):
             continue
         pace = settings.person_edits_per_minute if account.person_id is not None else campaign.edits_per_minute
         pen.next_at = now + timedelta(minutes=1 / pace)
@@ -116,11 +120,12 @@ def take_next(
 
 
 def _why_not(session: Session, settings: Settings, row: DepictsEdit) -> str:
-    """Return why an edit must not be written any more, "" if it may be (a removal is wanted until it is done)."""
+    """Return why an edit must not be written any more, "" if it may be."""
     if row.attempts >= settings.edit_tries:
         return f"Given up after {row.attempts} tries. The last one: {row.reason}"
     if row.action is EditAction.REMOVE:
-        return ""
+        is_moot = not outbox.is_asked_undo(session, row) and outbox.is_wanted_on_file(session, row)
+        return outbox.WANTED_AGAIN if is_moot else ""
     if row.called_back_by is not None:
         return "The batch was taken back before this was written."
     found = session.get(Determination, row.figure_id)
@@ -172,13 +177,13 @@ def _taken(
         guid=row.guid,
         why_not=why_not,
         insists=row.insists,
-        was_taken_away=queries.taken_away_elsewhere(session, row.illustration_id, row.qid),
+        was_taken_away=queries.taken_away_elsewhere(session, row),
         leaving=frozenset(leaving),
         boxes=tuple(queries.boxes(session, row.illustration_id, row.qid)),
         n_figures=queries.n_figures(session, row.illustration_id),
         verbatim_name=file.verbatim_name,
         kept_claim=dict(row.claim) if row.action is EditAction.REMOVE else {},
-        mark=batch.mark,
+        mark=wording.mark_in(row.summary) or batch.mark,
         base_revision=row.base_revision,
         summary=words,
         tags=tuple(tag for tag in campaign.change_tags.split("|") if tag),
@@ -201,7 +206,7 @@ def renew(
 
     An edit is lost when the lease ran out and another sender took it: then nothing may be sent.
     """
-    row = session.get_one(DepictsEdit, taken.edit_id)
+    row = queries.locked(session, taken.edit_id)
     if row.state is not EditState.SENDING or row.sender != sender or row.attempts != taken.attempts:
         return False
     row.lease_until = now + timedelta(seconds=settings.edit_lease_s)
@@ -227,7 +232,8 @@ class Ended:
     is_free: bool = False
     """The attempt does not count: the wiki, or we, were not in a state to try."""
     was_removed: bool = False
-    """It was written in an earlier try, and somebody has removed it since."""
+    """Of one to add: it was written in an earlier try, and somebody has removed it since. Of one to remove: the file
+    is there, and the statement is not, whoever removed it."""
     rests_account: bool = False
     """The wait holds for the whole account."""
 
@@ -236,7 +242,7 @@ def note(
     session: Session, settings: Settings, taken: Taken, sender: str, ended: Ended, now: datetime
 ) -> EditState | None:
     """Write down how an attempt ended; return the state, or None if another sender had taken the edit over."""
-    row = session.get_one(DepictsEdit, taken.edit_id)
+    row = queries.locked(session, taken.edit_id)
     if row.state is not EditState.SENDING or row.sender != sender or row.attempts != taken.attempts:
         return None
     row.last_answer = ended.answer[:4000] or row.last_answer
@@ -252,8 +258,8 @@ def note(
             row.revision, row.account, row.wrote_at = ended.revision, ended.account, now
     session.add(row)
     session.flush()
-    if ended.state is EditState.DONE:
-        if ended.was_removed:
+    if ended.state is EditState.DONE or ended.was_removed:
+        if ended.was_removed and row.action is EditAction.ADD:
             outbox.miss(session, row, "Somebody removed this statement on the wiki right after it was written.", now)
         _after(session, row, now)
     return EditState(row.state)

@@ -95,8 +95,9 @@ def set_writing(session: Session, campaign: Campaign, rules: WritingRules, now: 
         for edit, _, _, _ in queries.page_of_edits(
             session, [campaign.id or 0], [EditState.WAITING], None, limit=1_000_000
         ):
-            edit.batch_id = None
-            session.add(edit)
+            if edit.action is EditAction.ADD:
+                edit.batch_id = None
+                session.add(edit)
         return 0
     return outbox.fill(session, campaign, now)
 
@@ -117,6 +118,15 @@ def batches(session: Session, campaign: Campaign) -> list[dict[str, Any]]:
         {"id": row.id, "mark": row.mark, "undo": row.is_undo, "at": row.created_at, "edits": total, "done": done}
         for row, total, done in queries.batches_of(session, campaign.id or 0)
     ]
+
+
+def why_only_removals(campaign: Campaign) -> str:
+    """Return why a campaign may add nothing now, "" if it may. Taking back is possible all the same."""
+    try:
+        require_writing(campaign)
+    except NotReadyError as error:
+        return error.message
+    return ""
 
 
 def require_writing(campaign: Campaign) -> Pen:
@@ -204,9 +214,9 @@ def undo(
     """Send off the removal of these statements of ours, or of all that a batch added.
 
     What of the batch has not gone out yet is given up. A statement that somebody changed since is left alone when its
-    turn comes, and says so. The removals go out with the pen that wrote the statements.
+    turn comes, and says so. The removals go out with the pen that wrote the statements,
+    also while writing is paused or off: that is when an undo is wanted most.
     """
-    require_writing(campaign)
     if (edit_ids is None) == (batch_id is None):
         raise BadInputError("Say which edits to undo: some of them, or a whole batch.")
     edits = _to_undo(session, campaign, edit_ids, batch_id)
@@ -224,7 +234,7 @@ def undo(
     if not removals and not held_back and not looked_at_first:
         raise NotReadyError("There is nothing to undo: none of these statements stands, or it is being undone already.")
     pens = {edit.batch_id: queries.batch(session, edit.batch_id or 0) for edit in edits}
-    pen = next((batch.pen for batch in pens.values() if batch), Pen(campaign.writes.value))
+    pen = next((batch.pen for batch in pens.values() if batch), Pen.BOT)
     made = _batch_of(session, campaign, removals, pen, person, now, is_undo=True)
     for row in looked_at_first:
         # An answer got lost: only a look tells whether there is anything to take back.
@@ -254,6 +264,12 @@ def require_edit(session: Session, campaign: Campaign, edit_id: int) -> DepictsE
     return edit
 
 
+def may_insist(state: EditState, reason: str) -> bool:
+    """Say whether a statement to add that ended so may be tried again."""
+    again = (EditState.BLOCKED, EditState.CONFLICT, EditState.REFUSED, EditState.GIVEN_UP)
+    return state in again and reason != outbox.CHANGED
+
+
 def insist(session: Session, door: Door, edit_id: int, now: datetime) -> DepictsEdit:
     """Let an edit that ended as blocked, in conflict, refused or given up wait again: a curator looked.
 
@@ -262,8 +278,7 @@ def insist(session: Session, door: Door, edit_id: int, now: datetime) -> Depicts
     """
     door.require(Role.CURATOR)
     edit = require_edit(session, door.campaign, edit_id)
-    again = (EditState.BLOCKED, EditState.CONFLICT, EditState.REFUSED, EditState.GIVEN_UP)
-    if edit.action is not EditAction.ADD or edit.state not in again or edit.reason == outbox.CHANGED:
+    if edit.action is not EditAction.ADD or not may_insist(edit.state, edit.reason):
         raise ConflictError("This edit cannot be tried again.")
     edit.state, edit.reason, edit.blocked_by, edit.ended_at = EditState.WAITING, "", None, None
     edit.batch_id, edit.next_try_at, edit.attempts, edit.insists = None, None, 0, True

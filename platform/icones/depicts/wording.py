@@ -1,5 +1,6 @@
 """What an edit says: the statement's rank, boxes and reference, and the summary under which it goes out. Pure."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -8,6 +9,7 @@ from wiki_sync import DepictsClaim, Reference
 
 LONGEST_SUMMARY = 480
 """Characters; MediaWiki cuts at 500, and its own words stand before ours."""
+_MARK = re.compile(r"(?:/|\(batch )([0-9a-f]{12})(?:\||\))[^/]*$")
 
 
 def claim_of(
@@ -68,6 +70,12 @@ def summary(campaign: str, mark: str, *, tool_page: str, editgroups: str, is_und
     if len(title) > room:
         title = title[: room - 1] + "…"
     return f"{what} the campaign “{title}”, with {tool}{group}"
+
+
+def mark_in(words: str) -> str:
+    """Return the batch's mark that a summary of ours carries, "" if there is none."""
+    found = _MARK.search(words)
+    return found[1] if found else ""
 
 
 def stop_words(wikitext: str | None) -> str:

@@ -11,6 +11,7 @@ from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import Database
 from icones.depicts import outbox, queries, service
+from icones.jobs.queries import NOTHING_NEW
 from icones.jobs.runner import Progress
 from icones.jobs.wiki import wiki_config
 from icones.models import Campaign, DepictsEdit, JobRun
@@ -39,7 +40,7 @@ def care(settings: Settings, database: Database, campaign: Campaign, run: JobRun
         share = _consider(session, session.get_one(Campaign, campaign.id), since, utc_now())
     if new:
         progress.note(f"{new} of our edits were reverted since the last look.")
-    return {"looked_at": len(edits), "reverted": new, "share": round(share, 4)}
+    return {"looked_at": len(edits), "reverted": new, "share": round(share, 4), NOTHING_NEW: not new}
 
 
 def _standing(settings: Settings, edits: Sequence[DepictsEdit]) -> set[int]:

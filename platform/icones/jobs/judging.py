@@ -8,10 +8,10 @@ from icones.db import Database
 from icones.depicts import wording
 from icones.depicts.decide import Decision, Page, Step, Wanted, decide_add, decide_remove
 from icones.depicts.sending import Taken
-from icones.models import EditAction
+from icones.models import EditAction, EditState
 from icones.taxa import queries as taxa
 from icones.taxa import service as taxon_service
-from wiki_sync import DepictsClaim, ItemFacts, Items, LiveFile, WikiConfig, is_as_written, may_edit
+from wiki_sync import DepictsClaim, ItemFacts, Items, LiveFile, WikiConfig, claim_json, is_as_written, may_edit
 
 DEEPEST = 60
 """Steps up a lineage before we believe that the items go in circles."""
@@ -55,6 +55,10 @@ class Surroundings:
             heuristic=self._settings.heuristic_item,
             **there,
         )
+        try:
+            claim_json(self._config, claim)
+        except ValueError as error:
+            return Decision(Step.END, EditState.REFUSED, f"It cannot be said on the wiki: {error}."), None
         return decision, claim
 
     def properties(self) -> Mapping[str, str]:

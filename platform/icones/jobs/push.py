@@ -17,6 +17,7 @@ from typing import Any
 from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import Database
+from icones.depicts import queries as edits
 from icones.depicts import sending, service
 from icones.depicts.decide import Decision, Step
 from icones.depicts.sending import Account, Ended, Taken
@@ -41,7 +42,7 @@ from wiki_sync import (
 
 log = logging.getLogger(__name__)
 
-SLICE_S = 600.0
+SLICE_S = 120.0
 """A run from the queue ends after this long; the clock asks for the next one. Other campaigns get their turn."""
 MOST_REREADS = 3
 HOUR_S = 3600.0
@@ -56,7 +57,9 @@ def push(settings: Settings, database: Database, campaign: Campaign, run: JobRun
         progress.step("Reading the files as they are now")
         return {"planned": [one.as_json() for one in plan(settings, database, campaign)]}
     with database.reading() as session:
-        service.require_writing(session.get_one(Campaign, campaign.id))
+        own = session.get_one(Campaign, campaign.id)
+        if edits.soonest(session, own.id or 0, only_removals=True) is None:
+            service.require_writing(own)
         under_way = service.status(session, campaign).under_way
     progress.step("Writing depicts statements", 0, under_way)
     patience = float(run.parameters.get("patience_s", SLICE_S))
@@ -88,6 +91,7 @@ class Pusher:
         self._config = wiki_config(settings)
         self._sender = f"{socket.gethostname()[:16]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._not_now: set[Account] = set()
+        self._only_removals = False
         self._changes = Changes(self._config)
         self._around = Surroundings(settings, database, self._config)
         self.pens = Pens(settings, database, self._config)
@@ -102,7 +106,15 @@ class Pusher:
                 return why
             with self._database.writing() as session:
                 own = session.get_one(Campaign, self._campaign.id)
-                taken = sending.take_next(session, self._settings, own, self._sender, utc_now(), self._not_now)
+                taken = sending.take_next(
+                    session,
+                    self._settings,
+                    own,
+                    self._sender,
+                    utc_now(),
+                    self._not_now,
+                    only_removals=self._only_removals,
+                )
             if taken is None:
                 return ""
             if isinstance(taken, datetime):
@@ -122,12 +134,10 @@ class Pusher:
         if why:
             return why
         with self._database.reading() as session:
-            own = session.get_one(Campaign, self._campaign.id)
-            try:
-                service.require_writing(own)
-            except IconesError as error:
-                return error.message
-        return ""
+            why = service.why_only_removals(session.get_one(Campaign, self._campaign.id))
+            may_remove = bool(why) and edits.soonest(session, self._campaign.id or 0, only_removals=True) is not None
+        self._only_removals = may_remove
+        return "" if may_remove else why
 
     def _rest(self, until: datetime, done: int, total: int) -> None:
         """Wait, in small steps so that a cancelled run ends soon."""
