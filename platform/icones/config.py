@@ -144,6 +144,10 @@ class Settings(BaseSettings):
             problems.append("ICONES_CONTACT is empty: Wikimedia refuses clients without a contact.")
         if not self.oauth_client_id or not self.oauth_client_secret.get_secret_value():
             problems.append("ICONES_OAUTH_CLIENT_ID and ICONES_OAUTH_CLIENT_SECRET are needed for sign-in.")
+        if self.edit_lease_s < 4 * self.wiki_timeout_s:
+            problems.append(
+                "ICONES_EDIT_LEASE_S must be at least four times ICONES_WIKI_TIMEOUT_S: an edit has four questions to ask."
+            )
         if urlsplit(self.oauth_root).scheme != "https":
             problems.append("ICONES_OAUTH_ROOT must begin with https://.")
         return problems

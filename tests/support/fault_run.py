@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from sqlmodel import Session, col, select
@@ -62,6 +63,8 @@ WRITE_FAULTS = (
     *("editconflict", "edit-conflict", "slot-exists", "broken-json"),
 )
 READ_FAULTS = ("502-html", "drop-connection", "429", "hang", "broken-json")
+HANG_S = 1.3
+"""How long the wiki is silent; longer than the workers listen."""
 PATIENCE_S = 10.0
 """How long a worker may take to begin, on a machine that is busy."""
 BOUND_S = 120.0
@@ -184,6 +187,10 @@ class Worker:
                 os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait(10)
 
+    def wait(self, seconds: float) -> int:
+        """Wait until it comes to an end; return its exit code."""
+        return self._process.wait(seconds) if self._process is not None else -1
+
     def how_it_ended(self) -> str:
         """Say in a few words how a worker ended by itself."""
         words = self._log.read_text(encoding="utf-8", errors="replace").strip()
@@ -205,7 +212,7 @@ class FaultRun:
         """Run it; return what was met and found."""
         began = time.monotonic()
         with StandInCommons(plain_world(self._shape.files)) as self._commons:
-            quick = {"wiki_timeout_s": 0.6, "wiki_retries": 1, "wiki_retry_wait_s": 0.1, "edit_lease_s": 2.0}
+            quick = {"wiki_timeout_s": 1.0, "wiki_retries": 1, "wiki_retry_wait_s": 0.05, "edit_lease_s": 3.0}
             self._settings = with_bot(self._plain, self._commons).model_copy(update=quick)
             self._prepare()
             self._others = ThirdHands(self._commons.world, BOT, self._taxa(), self._shape.seed)
@@ -265,7 +272,7 @@ class FaultRun:
     def _troubled(self, workers: list[Worker]) -> None:
         shape, faults = self._shape, self._commons.faults
         faults.at_random(
-            shape.seed, where=is_edit, share=shape.share, among=WRITE_FAULTS, seconds=0.9, retry_after="0.3"
+            shape.seed, where=is_edit, share=shape.share, among=WRITE_FAULTS, seconds=HANG_S, retry_after="0.3"
         )
         troubles = [
             threading.Thread(target=one, daemon=True) for one in (self._disturb, self._change_minds, self._spoil_reads)
@@ -343,7 +350,7 @@ class FaultRun:
         lot = random.Random(f"reads {self._shape.seed}")
         while not self._over.wait(lot.uniform(0.2, 1.0)):
             fault = lot.choice(READ_FAULTS)
-            self._commons.faults.next("api", fault, where=_is_read, seconds=0.9, retry_after="0.3")
+            self._commons.faults.next("api", fault, where=_is_read, seconds=HANG_S, retry_after="0.3")
 
     # ---- afterwards
 
@@ -365,7 +372,18 @@ class FaultRun:
                 if not worker.is_running:
                     self.report.ends[worker.how_it_ended()] += 1
                     worker.start()
-            time.sleep(0.2)
+            if not few:
+                self._shorten_waits()
+            time.sleep(0.5)
+
+    def _shorten_waits(self) -> None:
+        """Let no edit wait for longer than a moment: after many failures it would be minutes."""
+        with self._database.writing() as session:
+            late = utc_now() + timedelta(seconds=1)
+            waiting = (DepictsEdit.state == EditState.WAITING, col(DepictsEdit.next_try_at) > late)
+            for edit in session.exec(select(DepictsEdit).where(*waiting).with_for_update()):
+                edit.next_try_at = late
+                session.add(edit)
 
     def _under_way(self) -> int:
         """How many edits have not ended, those that nobody sent off yet among them."""
@@ -373,11 +391,21 @@ class FaultRun:
             status = service.status(session, session.get_one(Campaign, self._campaign.id))
         return status.under_way + status.unsent
 
+    def _open(self) -> list[str]:
+        """What is known of the edits that have not ended."""
+        with self._database.reading() as session:
+            rows = session.exec(select(DepictsEdit).where(col(DepictsEdit.ended_at).is_(None)))
+            return [
+                f"{row.id} {row.action.value} {row.state.value}, batch {row.batch_id}, {row.attempts} tries, "
+                f"next {row.next_try_at}: {row.reason}"
+                for row in rows
+            ]
+
     def _look(self) -> None:
         """Check all rows against the wiki, then let the mirror be brought in line and check what that noticed."""
         findings = self.report.findings
         if self.report.left:
-            findings.problem(f"{self.report.left} edits never came to an end")
+            findings.problem(f"{self.report.left} edits never came to an end: {self._open()}")
         with self._database.reading() as session:
             rows = list(session.exec(select(DepictsEdit).order_by(col(DepictsEdit.id))))
             check_all(session, self._commons.world, BOT, findings)
