@@ -146,7 +146,7 @@ class Settings(BaseSettings):
             problems.append("ICONES_OAUTH_CLIENT_ID and ICONES_OAUTH_CLIENT_SECRET are needed for sign-in.")
         if self.edit_lease_s < 4 * self.wiki_timeout_s:
             problems.append(
-                "ICONES_EDIT_LEASE_S must be at least four times ICONES_WIKI_TIMEOUT_S: an edit has four questions to ask."
+                "ICONES_EDIT_LEASE_S must be at least four times ICONES_WIKI_TIMEOUT_S: an edit asks up to four times."
             )
         if urlsplit(self.oauth_root).scheme != "https":
             problems.append("ICONES_OAUTH_ROOT must begin with https://.")
