@@ -157,7 +157,8 @@ def _errors(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _names(errors: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the names of all causes, each once."""
-    lists = [one.get("messages") or (one.get("data") or {}).get("messages") for one in errors]
+    parts = [(one.get("messages"), one.get("data")) for one in errors]
+    lists = [said or (data.get("messages") if isinstance(data, Mapping) else None) for said, data in parts]
     return tuple(dict.fromkeys(str(message["name"]) for one in lists for message in _maps(one) if "name" in message))
 
 

@@ -18,6 +18,7 @@ from icones.exports.csv_form import COLUMNS
 from tests.browser.conftest import free_port, picture, served, violations
 from tests.support.paths import data_folder
 from tests.support.standin import StandInCommons, World, plates_world
+from tests.support.standin.world import Page as WikiPage
 from tests.support.standin.worlds import NUMBER_PLACES
 from tests.support.standin.worlds import ROOT as CATEGORY
 
@@ -129,7 +130,7 @@ def test_from_a_category_to_a_checked_csv(
 
 def _make_the_campaign(dirk: Page, address: str) -> None:
     dirk.goto(f"{address}/campaigns/new")
-    dirk.get_by_label("Category on Commons").fill(CATEGORY)
+    dirk.get_by_role("textbox", name="Category on Commons").fill(CATEGORY)
     dirk.get_by_label("Subcategories").select_option("1")
     dirk.get_by_label("Title of the campaign").fill("Plates")
     dirk.get_by_role("button", name="Make the campaign").click()
@@ -277,9 +278,16 @@ def _expected(commons: StandInCommons, title: str, name: str, n_disagree: int) -
         "n_agree": "1",
         "n_disagree": str(n_disagree),
         "validator_role": "specialist",
-        "statement_guid": "",
+        "statement_guid": _statement_on(page, taxon.qid),
         "licence": "CC0",
     }
+
+
+def _statement_on(page: WikiPage, qid: str) -> str:
+    """The id of the wiki's own statement that a file depicts a taxon, if it has one."""
+    stated = (page.latest.entity or {}).get("statements") or {}
+    said = {one["mainsnak"]["datavalue"]["value"]["id"]: one["id"] for one in stated.get("P180", ())}
+    return str(said.get(qid, ""))
 
 
 def _higher(world: World, qid: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.standin import StandInCommons, World
-from wiki_sync import NameMatch, TaxonSource, WikiConfig
+from wiki_sync import NameMatch, NoServiceError, TaxonSource, WikiConfig
 
 
 def config(standin: StandInCommons, folder: Path, **changes: object) -> WikiConfig:
@@ -291,5 +291,5 @@ def test_the_service_is_asked_politely(
 
 
 def test_without_a_service_nothing_can_be_asked(standin: StandInCommons, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="endpoint"):
+    with pytest.raises(NoServiceError, match="No query service"):
         TaxonSource(config(standin, tmp_path, sparql_urls=())).taxa(["Q14"])
