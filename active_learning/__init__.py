@@ -22,7 +22,11 @@ from active_learning.calibration import (
     reliability_bins,
 )
 from active_learning.classical import ClassicalDescriptor
+from active_learning.coarse_labels import CoarseFit, fit_coarse
 from active_learning.comparing import Verdict, compare
+from active_learning.conformal import ConformalModel, cover, fit_conformal
+from active_learning.crowd import Consensus, Crowd, Opinion, RetireRule, Scene, Skill, agree, weigh
+from active_learning.crowd_votes import Vote
 from active_learning.errors import (
     ArtifactError,
     ImageError,
@@ -31,10 +35,12 @@ from active_learning.errors import (
     NotFittedError,
     TaxonomyError,
 )
-from active_learning.heads import LinearHead, PrototypeHead, fit_head
+from active_learning.heads import LDAHead, LinearHead, PrototypeHead, fit_head
 from active_learning.images import EMBED_SIDE, PREPROCESSING_VERSION, crop, open_figure, open_rgb, parse_box
 from active_learning.metrics import ClassFigures, Confusion, Report, measure
 from active_learning.model import Candidate, TrainedModel, TrainingConfig
+from active_learning.novelty import NoveltyExamples, NoveltyModel, Strangeness, fit_novelty, leave_classes_out
+from active_learning.ranks import Claim, RankFigures, RankModel, RankScale, fit_ranks, measure_ranks
 from active_learning.similarity import SimilarityIndex
 from active_learning.splitting import grouped_folds, in_holdout
 from active_learning.taxonomy import Taxonomy, pretty_sure, roll_up
@@ -51,41 +57,66 @@ __all__ = [
     "Backbone",
     "CalibrationError",
     "Candidate",
+    "Claim",
     "ClassFigures",
     "ClassicalDescriptor",
+    "CoarseFit",
+    "ConformalModel",
     "Confusion",
+    "Consensus",
+    "Crowd",
     "ImageError",
     "JoinedBackbone",
+    "LDAHead",
     "LearningError",
     "LinearHead",
     "NotEnoughDataError",
     "NotFittedError",
+    "NoveltyExamples",
+    "NoveltyModel",
+    "Opinion",
     "PrototypeHead",
+    "RankFigures",
+    "RankModel",
+    "RankScale",
     "ReliabilityBin",
     "Report",
+    "RetireRule",
+    "Scene",
     "SimilarityIndex",
+    "Skill",
+    "Strangeness",
     "Taxonomy",
     "TaxonomyError",
     "TrainedModel",
     "TrainingConfig",
     "TrainingSet",
     "Verdict",
+    "Vote",
+    "agree",
     "apply_temperature",
     "ask",
     "compare",
+    "cover",
     "crop",
     "doubtful_labels",
     "entropy",
     "expected_calibration_error",
+    "fit_coarse",
+    "fit_conformal",
     "fit_head",
+    "fit_novelty",
+    "fit_ranks",
     "fit_temperature",
     "grouped_folds",
     "in_holdout",
     "k_center",
     "knn_distance",
+    "leave_classes_out",
     "load_backbone",
     "margin",
     "measure",
+    "measure_ranks",
     "open_figure",
     "open_rgb",
     "parse_box",
@@ -96,4 +127,5 @@ __all__ = [
     "snapshot_hash",
     "train",
     "typical",
+    "weigh",
 ]

@@ -1,7 +1,7 @@
 """Heads: small classifiers on frozen embeddings, fitted in seconds, the same each time from the same input.
 
-Both heads keep one contract: `fit`, then `decision` and `predict_proba` over `classes_`. They know no taxonomy, no
-images and no files; their weights go in and out as named arrays.
+All heads keep one contract (`head_base.Head`): `fit`, then `decision` and `predict_proba` over `classes_`. They know
+no taxonomy, no images and no files; their weights go in and out as named arrays.
 """
 
 from __future__ import annotations
@@ -9,89 +9,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from active_learning.calibration import softmax
-from active_learning.errors import ArtifactError, NotEnoughDataError, NotFittedError
+from active_learning.errors import ArtifactError
+from active_learning.examples import Examples, Floats, checked_examples, unit_rows
+from active_learning.head_base import Fitted, Head, stored
+from active_learning.lda import LDAHead
 
-Floats = NDArray[np.float32]
+__all__ = ["AnyHead", "Head", "LDAHead", "LinearHead", "PrototypeHead", "fit_head", "make_head"]
+
 FEW_LABELS = 5  # below this many labels a class, a boundary follows single pictures unless held back
 
 
-class Head(Protocol):
-    """What training, saving and serving need of a head."""
-
-    kind: str
-    classes_: tuple[str, ...]
-
-    def fit(self, x: Floats, y: ArrayLike, sample_weight: ArrayLike | None = None, seed: int = 0) -> Self: ...
-
-    def decision(self, x: Floats) -> NDArray[np.float64]: ...
-
-    def predict_proba(self, x: Floats) -> NDArray[np.float64]: ...
-
-    def tensors(self) -> dict[str, NDArray[np.generic]]: ...
-
-
-class _Fitted:
-    """The fitted state both heads share: a linear map of centred vectors, one column a class."""
-
-    kind = ""
-
-    def __init__(self) -> None:
-        self.classes_: tuple[str, ...] = ()
-        self._weight: Floats | None = None  # (d, k)
-        self._bias: Floats | None = None  # (k,)
-
-    @property
-    def single_class(self) -> bool:
-        """Whether only one class is known, so that its probability of 1 says nothing."""
-        return len(self.classes_) == 1
-
-    def predict_proba(self, x: Floats) -> NDArray[np.float64]:
-        """Probabilities (n, k) float64 over `classes_`; all 1 where there is one class, see `single_class`."""
-        return softmax(self.decision(x))
-
-    def decision(self, x: Floats) -> NDArray[np.float64]:
-        """Decision values (n, k) float64 before the softmax. Raises NotFittedError before `fit`."""
-        weight, _ = self._fitted_arrays()
-        rows = np.ascontiguousarray(x, dtype=np.float32)
-        if rows.ndim != 2 or rows.shape[1] != weight.shape[0]:
-            raise ValueError(f"expected vectors of length {weight.shape[0]}, got an array of shape {rows.shape}")
-        return self._scores(rows)
-
-    def _fitted_arrays(self) -> tuple[Floats, Floats]:
-        if self._weight is None or self._bias is None:
-            raise NotFittedError("This head has not been fitted: it can neither predict nor be saved.")
-        return self._weight, self._bias
-
-    def _scores(self, rows: Floats) -> NDArray[np.float64]:
-        raise NotImplementedError
-
-    def tensors(self) -> dict[str, NDArray[np.generic]]:
-        """The fitted weights by name, for saving."""
-        weight, bias = self._fitted_arrays()
-        return {"weight": weight, "bias": bias}
-
-    def restore(self, classes: Sequence[str], tensors: Mapping[str, NDArray[np.generic]]) -> Self:
-        """The head as it was when `tensors` was called. Raises ArtifactError if they do not fit the classes."""
-        try:
-            weight, bias = np.asarray(tensors["weight"], np.float32), np.asarray(tensors["bias"], np.float32)
-        except KeyError as error:
-            raise ArtifactError(f"The stored model lacks its {error.args[0]}.") from error
-        self._check_restored(weight, bias, len(classes))
-        self.classes_, self._weight, self._bias = tuple(classes), weight, bias
-        return self
-
-    def _check_restored(self, weight: Floats, bias: Floats, k: int) -> None:
-        if weight.ndim != 2 or weight.shape[1] != k or bias.shape != (k,):
-            raise ArtifactError(f"The stored weights {weight.shape} do not belong to {k} classes.")
-
-
-class LinearHead(_Fitted):
+class LinearHead(Fitted):
     """Multinomial logistic regression with L2 penalty and logit adjustment, fitted to the optimum by L-BFGS.
 
     During fitting the log share of each class is added to its value (Menon et al. 2021, equation 10), so that
@@ -109,13 +42,21 @@ class LinearHead(_Fitted):
         self.logit_adjustment = logit_adjustment
         self.max_iterations = max_iterations
 
-    def fit(self, x: Floats, y: ArrayLike, sample_weight: ArrayLike | None = None, seed: int = 0) -> Self:
-        """Fit to vectors (n, d) and class ids (n,), weighted (n,) where given.
+    def fit(
+        self,
+        x: Floats,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        seed: int = 0,
+        classes: Sequence[str] | None = None,
+    ) -> Self:
+        """Fit to vectors (n, d) and ids (n,), or shares (n, k) of `classes`, weighted (n,) where given.
 
         `seed` is part of the contract and changes nothing: the loss is convex and starts from zero.
-        Raises NotEnoughDataError for no examples, ValueError for shapes, values or weights that make no sense.
+        Raises as `checked_examples` does.
         """
-        rows, index, weights, classes = checked_examples(x, y, sample_weight)
+        examples = checked_examples(x, y, sample_weight, classes)
+        rows, weights = examples.rows, examples.mean_one
         centre = np.average(rows.astype(np.float64), axis=0, weights=weights)
         centred = rows.astype(np.float64) - centre
         basis = None
@@ -125,51 +66,65 @@ class LinearHead(_Fitted):
             centred = np.ascontiguousarray(triangle.T)
         # The scale makes one grid of l2 fit every backbone, however close together its vectors lie.
         scale = 1.0 / max(float(np.sqrt(np.average((centred**2).sum(axis=1), weights=weights))), 1e-12)
-        solution, bias = _minimise(centred * scale, index, weights, self, len(classes))
+        solution, bias = _minimise(centred * scale, examples, self)
         weight = (solution if basis is None else basis @ solution) * scale  # (d, k)
-        self.classes_ = classes
+        self.classes_ = examples.classes
         self._weight = np.ascontiguousarray(weight, dtype=np.float32)
         self._bias = np.asarray(bias - centre @ weight, dtype=np.float32)
         return self
 
-    def _scores(self, rows: Floats) -> NDArray[np.float64]:
-        weight, bias = self._fitted_arrays()
-        return np.asarray(rows @ weight + bias, dtype=np.float64)
 
-
-class PrototypeHead(_Fitted):
+class PrototypeHead(Fitted):
     """Cosine similarity to the mean of each class, seen from the middle of the classes; sound from one label.
 
     Source: prototypes of Snell et al. 2017 with cosine distance. `scale` turns a cosine into a decision value.
     """
 
     kind = "prototype"
+    can_add_class = True
 
     def __init__(self, scale: float = 12.0) -> None:
         super().__init__()
         self.scale = scale
         self._centre: Floats = np.zeros(0, dtype=np.float32)
 
-    def fit(self, x: Floats, y: ArrayLike, sample_weight: ArrayLike | None = None, seed: int = 0) -> Self:
-        """Fit to vectors (n, d) and class ids (n,), weighted (n,) where given; `seed` changes nothing.
+    def fit(
+        self,
+        x: Floats,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        seed: int = 0,
+        classes: Sequence[str] | None = None,
+    ) -> Self:
+        """Fit to vectors (n, d) and ids (n,), or shares (n, k) of `classes`; `seed` changes nothing.
 
-        Raises as `LinearHead.fit` does.
+        Raises as `checked_examples` does.
         """
-        rows, index, weights, classes = checked_examples(x, y, sample_weight)
-        share = np.zeros((len(classes), len(rows)))
-        share[index, np.arange(len(rows))] = weights
-        means = share / share.sum(axis=1, keepdims=True) @ rows.astype(np.float64)  # (k, d)
-        centre = means.mean(axis=0) if len(classes) > 1 else np.zeros(rows.shape[1])
-        weight = _unit_rows(means - centre) * self.scale
-        self.classes_ = classes
+        examples = checked_examples(x, y, sample_weight, classes)
+        means = examples.sums(examples.rows.astype(np.float64)) / examples.mass()[:, None]  # (k, d)
+        centre = means.mean(axis=0) if len(means) > 1 else np.zeros(means.shape[1])
+        weight = unit_rows(means - centre) * self.scale
+        self.classes_ = examples.classes
         self._centre = centre.astype(np.float32)
         self._weight = np.ascontiguousarray(weight.T, dtype=np.float32)
-        self._bias = np.zeros(len(classes), dtype=np.float32)
+        self._bias = np.zeros(len(means), dtype=np.float32)
         return self
+
+    def add_class(self, qid: str, x: Floats, sample_weight: ArrayLike | None = None) -> Self:
+        """A head that also knows `qid` from these vectors (m, d); all else is as before, to the bit.
+
+        The middle of the classes stays where it was. Raises ValueError if the class is known already, and as
+        `checked_examples` does.
+        """
+        rows = self._checked_rows(x)
+        examples = checked_examples(rows, [qid] * len(rows), sample_weight)
+        mean = np.average(rows.astype(np.float64), axis=0, weights=examples.weights)
+        weight = unit_rows((mean - self._centre)[None, :])[0] * self.scale
+        return self._with_column(qid, weight, 0.0)[0]
 
     def _scores(self, rows: Floats) -> NDArray[np.float64]:
         weight, bias = self._fitted_arrays()
-        return np.asarray(_unit_rows(rows - self._centre) @ weight + bias, dtype=np.float64)
+        return np.asarray(unit_rows(rows - self._centre) @ weight + bias, dtype=np.float64)
 
     def tensors(self) -> dict[str, NDArray[np.generic]]:
         """The fitted weights by name, for saving."""
@@ -179,36 +134,11 @@ class PrototypeHead(_Fitted):
     def restore(self, classes: Sequence[str], tensors: Mapping[str, NDArray[np.generic]]) -> Self:
         """The head as it was when `tensors` was called. Raises ArtifactError if they do not fit the classes."""
         super().restore(classes, tensors)
-        if "centre" not in tensors:
-            raise ArtifactError("The stored model lacks its centre.")
-        self._centre = np.asarray(tensors["centre"], dtype=np.float32)
+        weight, _ = self._fitted_arrays()
+        self._centre = stored(tensors, "centre")
+        if self._centre.shape != (weight.shape[0],):
+            raise ArtifactError("The stored centre does not belong to the stored weights.")
         return self
-
-
-def _unit_rows(rows: NDArray[np.floating]) -> NDArray[np.floating]:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
-
-
-def checked_examples(
-    x: Floats, y: ArrayLike, sample_weight: ArrayLike | None
-) -> tuple[Floats, NDArray[np.int64], NDArray[np.float64], tuple[str, ...]]:
-    """Vectors (n, d), class index (n,), weights (n,) with mean 1, and the sorted classes.
-
-    Raises NotEnoughDataError for no examples, ValueError for anything of the wrong shape, not finite, or negative.
-    """
-    rows = np.ascontiguousarray(x, dtype=np.float32)
-    labels = [str(label) for label in np.asarray(y).tolist()]
-    if rows.ndim != 2 or len(rows) != len(labels):
-        raise ValueError(f"{len(labels)} labels for an array of shape {rows.shape}")
-    if not labels:
-        raise NotEnoughDataError("There are no labelled figures to learn from.")
-    if not np.isfinite(rows).all():
-        raise ValueError("some vectors hold values that are not finite")
-    weights = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if weights.shape != (len(rows),) or not np.isfinite(weights).all() or (weights <= 0).any():
-        raise ValueError("weights must be one positive number for each example")
-    classes, index = np.unique(np.array(labels), return_inverse=True)
-    return rows, index.astype(np.int64), weights / weights.mean(), tuple(str(name) for name in classes)
 
 
 @contextmanager
@@ -225,18 +155,22 @@ def _one_thread() -> Iterator[None]:
 
 
 def _minimise(
-    x: NDArray[np.float64], index: NDArray[np.int64], weights: NDArray[np.float64], head: LinearHead, k: int
+    x: NDArray[np.float64], examples: Examples, head: LinearHead
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights (d, k) and bias (k,) of the penalised, logit-adjusted logistic loss at its minimum."""
     import torch
 
+    k, weights = len(examples.classes), examples.mean_one
     if k == 1:
         return np.zeros((x.shape[1], 1)), np.zeros(1)
     # Large problems in single precision: twice as fast, and the loss is flat far above its rounding.
     dtype = torch.float64 if x.size * k < 5e8 else torch.float32
-    rows, truth = torch.from_numpy(x).to(dtype), torch.from_numpy(index)
-    share = np.bincount(index, weights, minlength=k) / weights.sum()
-    prior = torch.from_numpy(head.logit_adjustment * np.log(share)).to(dtype)
+    rows = torch.from_numpy(x).to(dtype)
+    truth = torch.from_numpy(examples.index if examples.shares is None else examples.shares)
+    if examples.shares is not None:
+        truth = truth.to(dtype)
+    mass = examples.mass()
+    prior = torch.from_numpy(head.logit_adjustment * np.log(mass / mass.sum())).to(dtype)
     per_row = torch.from_numpy(weights / len(weights)).to(dtype)
     w = torch.zeros((x.shape[1], k), dtype=dtype, requires_grad=True)
     b = torch.zeros(k, dtype=dtype, requires_grad=True)
@@ -262,13 +196,18 @@ def _minimise(
     return w.detach().double().numpy(), b.detach().double().numpy()
 
 
-def make_head(kind: str, l2: float = 1e-3, logit_adjustment: float = 1.0) -> LinearHead | PrototypeHead:
-    """An unfitted head of that kind. Raises ValueError for a kind that does not exist."""
+AnyHead = LinearHead | PrototypeHead | LDAHead
+
+
+def make_head(kind: str, l2: float = 1e-3, logit_adjustment: float = 1.0) -> AnyHead:
+    """An unfitted head of that kind; `l2` is the linear head's. Raises ValueError for a kind that does not exist."""
     if kind == LinearHead.kind:
         return LinearHead(l2, logit_adjustment)
     if kind == PrototypeHead.kind:
         return PrototypeHead()
-    raise ValueError(f"There is no head {kind!r}; choose linear or prototype.")
+    if kind == LDAHead.kind:
+        return LDAHead(None, logit_adjustment)
+    raise ValueError(f"There is no head {kind!r}; choose linear, prototype or lda.")
 
 
 def fit_head(
@@ -278,7 +217,7 @@ def fit_head(
     seed: int = 0,
     kind: str = "auto",
     l2: float | None = None,
-) -> LinearHead | PrototypeHead:
+) -> AnyHead:
     """A fitted head for when there is nothing to cross-validate; `train` chooses by cross-validation instead.
 
     `auto` is the linear head, held back harder while the median class has fewer than five labels. On the photographs of

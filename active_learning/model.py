@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from active_learning.calibration import apply_temperature
 from active_learning.errors import ArtifactError
-from active_learning.heads import LinearHead, PrototypeHead, make_head
+from active_learning.heads import AnyHead, LinearHead, make_head
 from active_learning.metrics import Report
 
 FORMAT = 1
@@ -42,6 +42,7 @@ class TrainingConfig:
     l2_fallback: float = 1e-2  # where nothing can be cross-validated
     logit_adjustment: float = 1.0  # 0: frequent taxa are favoured; 1: all taxa are equal before the picture
     min_per_class: int = 1  # taxa with fewer figures are left out
+    try_lda: bool = False  # whether linear discriminant analysis is among the candidates
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.holdout_fraction < 1.0:
@@ -66,7 +67,7 @@ class TrainedModel:
     """A fitted, calibrated, measured model with all that is needed to know where it came from."""
 
     classes: tuple[str, ...]
-    head: LinearHead | PrototypeHead
+    head: AnyHead
     temperature: float
     report: Report
     config: TrainingConfig

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from active_learning.calibration import apply_temperature, fit_temperature, negative_log_likelihood
 from active_learning.errors import NotEnoughDataError
-from active_learning.heads import LinearHead, PrototypeHead, make_head
+from active_learning.heads import AnyHead, LDAHead, LinearHead, PrototypeHead, make_head
 from active_learning.metrics import Report, measure
 from active_learning.model import Candidate, TrainedModel, TrainingConfig
 from active_learning.splitting import grouped_folds, in_holdout
@@ -201,7 +201,8 @@ class _Validation:
 
 def _candidates(config: TrainingConfig) -> tuple[Candidate, ...]:
     linear = tuple(Candidate(LinearHead.kind, l2) for l2 in config.l2_candidates)
-    return (*linear, Candidate(PrototypeHead.kind, 0.0))
+    lda = (Candidate(LDAHead.kind, 0.0),) if config.try_lda else ()
+    return (*linear, Candidate(PrototypeHead.kind, 0.0), *lda)
 
 
 def _cross_validate(learned: TrainingSet, config: TrainingConfig, tell: Progress) -> _Validation:
@@ -295,7 +296,7 @@ def _notes_on_data(learned: TrainingSet, split: Split) -> list[str]:
 
 
 def _report(
-    head: LinearHead | PrototypeHead,
+    head: AnyHead,
     validation: _Validation,
     learned: TrainingSet,
     held_out: TrainingSet,
