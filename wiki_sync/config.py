@@ -40,7 +40,6 @@ class WikiConfig:
     parent_taxon: str = "P171"
     based_on: str = "P887"
     stated_as: str = "P5997"
-    reference_url: str = "P854"
     items_api_url: str = ""
     languages: tuple[str, ...] = ("nl", "en", "de", "fr")
     timeout_s: float = 30.0

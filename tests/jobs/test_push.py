@@ -1,13 +1,11 @@
 """The push, through the stand-in Commons: what is said, and what is left unsaid because of what stands there."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
-from icones.config import Settings
-from icones.db import Database
 from icones.models import (
     EditAction,
     EditState,
@@ -15,27 +13,14 @@ from icones.models import (
     Illustration,
     JobKind,
     JobState,
-    Writes,
 )
 from tests.support.commons import ADMIRAL, LADY, WHITE
-from tests.support.standin import StandInCommons, depicts
+from tests.support.standin import depicts
 from tests.support.standin.statements import Snak
-from tests.support.writing import BOT, Desk, writing_world
+from tests.support.writing import BOT, Desk
 
 ORDER, GENUS = "Q900", "Q910"
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def commons() -> Iterator[StandInCommons]:
-    with StandInCommons(writing_world(3)) as server:
-        yield server
-
-
-@pytest.fixture
-def desk(settings: Settings, database: Database, commons: StandInCommons) -> Desk:
-    """A campaign of three files that say nothing, which writes with a bot."""
-    return Desk.opened(settings, database, commons, Writes.BOT)
 
 
 # ---- the ordinary way

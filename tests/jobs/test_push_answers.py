@@ -1,14 +1,12 @@
 """The push and whatever the wiki answers: nothing is lost, nothing is said twice, and a stop page stops."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import pytest
 
 from icones.campaigns import service as campaigns
 from icones.clock import utc_now
-from icones.config import Settings
-from icones.db import Database
 from icones.depicts import service
 from icones.jobs import pens
 from icones.models import (
@@ -17,27 +15,13 @@ from icones.models import (
     JobKind,
     JobState,
     Role,
-    Writes,
 )
 from tests.support.commons import ADMIRAL, LADY
-from tests.support.standin import StandInCommons
 from tests.support.voices import somebody
-from tests.support.writing import BOT, Desk, is_edit, writing_world
+from tests.support.writing import BOT, Desk, is_edit
 
 STOP = "Commons:Icones/stop"
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def commons() -> Iterator[StandInCommons]:
-    with StandInCommons(writing_world(3)) as server:
-        yield server
-
-
-@pytest.fixture
-def desk(settings: Settings, database: Database, commons: StandInCommons) -> Desk:
-    """A campaign of three files that say nothing, which writes with a bot."""
-    return Desk.opened(settings, database, commons, Writes.BOT)
 
 
 # ---- what the wiki answers

@@ -2,15 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from icones.campaigns import service as campaigns
 from icones.clock import utc_now
-from icones.config import Settings
-from icones.db import Database
 from icones.depicts import service
 from icones.errors import ConflictError, NotReadyError
 from icones.models import (
@@ -24,25 +22,12 @@ from icones.models import (
 )
 from tests.support.commons import ADMIRAL, LADY, WHITE
 from tests.support.fault_run import Worker
-from tests.support.standin import StandInCommons
 from tests.support.standin.statements import Snak, item
 from tests.support.voices import somebody
-from tests.support.writing import Desk, is_edit, writing_world
+from tests.support.writing import Desk, is_edit
 
 ORDER, GENUS = "Q900", "Q910"
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def commons() -> Iterator[StandInCommons]:
-    with StandInCommons(writing_world(3)) as server:
-        yield server
-
-
-@pytest.fixture
-def desk(settings: Settings, database: Database, commons: StandInCommons) -> Desk:
-    """A campaign of three files that say nothing, which writes with a bot."""
-    return Desk.opened(settings, database, commons, Writes.BOT)
 
 
 # ---- people change their minds, and others change what we wrote

@@ -540,14 +540,3 @@ def waiting_of_batch(session: Session, batch_id: int) -> Sequence[DepictsEdit]:
     """Return the edits of a batch that have not gone out yet."""
     question = select(DepictsEdit).where(DepictsEdit.batch_id == batch_id, DepictsEdit.state == EditState.WAITING)
     return session.exec(question.order_by(col(DepictsEdit.id))).all()
-
-
-def by_pen(session: Session, campaign_id: int) -> dict[Pen, int]:
-    """Return how many edits that were sent off wait, by the pen they go out with."""
-    question = (
-        select(EditBatch.pen, func.count())
-        .join(DepictsEdit, col(DepictsEdit.batch_id) == EditBatch.id)
-        .where(DepictsEdit.campaign_id == campaign_id, col(DepictsEdit.state).in_(OPEN))
-        .group_by(col(EditBatch.pen))
-    )
-    return {Pen(pen): n for pen, n in session.exec(question)}

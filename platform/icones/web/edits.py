@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from sqlmodel import Session
 
 from icones.campaigns import queries as campaign_queries
@@ -66,20 +66,29 @@ class EditsPage:
     section: str = "edits"
 
 
+def asked_for(
+    state: str = "", batch: Annotated[str, Query(pattern=MARK)] | None = None, before: int | None = None
+) -> Asked:
+    """Return the part of a list that an address asks for; all of a batch, else what was written."""
+    view = state if state in VIEWS else ALL if batch else WRITTEN
+    return Asked(view, batch or "", before)
+
+
+AskedFor = Annotated[Asked, Depends(asked_for)]
+
+
 @router.get("/edits")
 def all_edits(
     request: Request,
     session: DbSession,
     settings: AppSettings,
     asking: CurrentVisitor,
-    state: str = "",
-    batch: Annotated[str, Query(pattern=MARK)] | None = None,
-    before: int | None = None,
+    asked: AskedFor,
 ) -> Any:
     """Show what was written for all campaigns that this reader sees on the home page."""
     person = asking.person
     seen = campaign_queries.visible(session, person.id if person else None, bool(person and person.is_admin))
-    return _show(request, session, settings, asking, None, seen, asked_for(state, batch, before))
+    return _show(request, session, settings, asking, None, seen, asked)
 
 
 @router.get("/c/{slug}/edits")
@@ -89,18 +98,10 @@ def edits_of_campaign(
     session: DbSession,
     settings: AppSettings,
     asking: CurrentVisitor,
-    state: str = "",
-    batch: Annotated[str, Query(pattern=MARK)] | None = None,
-    before: int | None = None,
+    asked: AskedFor,
 ) -> Any:
     """Show what was written for one campaign."""
-    return _show(request, session, settings, asking, door, [door.campaign], asked_for(state, batch, before))
-
-
-def asked_for(state: str, batch: str | None, before: int | None) -> Asked:
-    """Return the part of a list that an address asks for; all of a batch, else what was written."""
-    view = state if state in VIEWS else ALL if batch else WRITTEN
-    return Asked(view, batch or "", before)
+    return _show(request, session, settings, asking, door, [door.campaign], asked)
 
 
 def _show(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
@@ -25,7 +25,7 @@ from icones.models import EditAction, EditState, JobKind, JobRun, JobState, Pers
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
 from icones.web.edit_rows import Listing, listing, reason_words
-from icones.web.edits import MARK, Place, StopWord, address_of, asked_for, stop_word, ways
+from icones.web.edits import AskedFor, Place, StopWord, address_of, stop_word, ways
 from icones.web.jobs import JobView, is_look, views, worker_is_alive
 from icones.web.render import flash, render, translations
 from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession
@@ -140,13 +140,11 @@ def edits_desk(
     session: DbSession,
     settings: AppSettings,
     asking: CurrentVisitor,
-    state: str = "",
-    batch: Annotated[str, Query(pattern=MARK)] | None = None,
-    before: int | None = None,
+    asked: AskedFor,
 ) -> Any:
     """Show where this campaign's edits stand."""
     door.require(Role.CURATOR)
-    key, asked = door.campaign.id or 0, asked_for(state, batch, before)
+    key = door.campaign.id or 0
     path = f"/c/{door.campaign.slug}/desk/edits"
     pushes = [run for run in jobs.of_campaign(session, key, RUNS_LOOKED_THROUGH) if run.kind is JobKind.PUSH]
     seen = next((run for run in pushes if is_look(run)), None)
