@@ -1,6 +1,6 @@
 """All tables. Relationships across domains are followed by queries, never by lazy loading."""
 
-from icones.models.campaigns import Campaign, SourceKind, Visibility, Writes
+from icones.models.campaigns import Campaign, ConsensusRule, LearnsFrom, SourceKind, Visibility, Writes
 from icones.models.columns import metadata
 from icones.models.depicts import (
     DepictsEdit,
@@ -15,7 +15,9 @@ from icones.models.depicts import (
 from icones.models.exports import Export
 from icones.models.identifications import (
     Answer,
+    Audience,
     Confidence,
+    CrowdOpinion,
     Determination,
     DeterminationChange,
     DeterminationState,
@@ -23,6 +25,7 @@ from icones.models.identifications import (
     Identification,
     Queue,
     ReviewTask,
+    Skill,
     Skip,
 )
 from icones.models.illustrations import (
@@ -33,16 +36,30 @@ from icones.models.illustrations import (
     IllustrationChange,
     IllustrationState,
 )
-from icones.models.jobs import JobKind, JobRun, JobState, WorkerBeat
-from icones.models.learning import Embedding, ModelState, ModelVersion, Prediction
+from icones.models.jobs import JobKind, JobRun, JobShard, JobState, WorkerBeat
+from icones.models.learning import (
+    BackboneTrial,
+    Cluster,
+    Embedding,
+    Fingerprint,
+    ModelOrigin,
+    ModelState,
+    ModelVersion,
+    Prediction,
+)
 from icones.models.names import NameAnswer, NameState
 from icones.models.people import Expertise, Membership, Person, Role, SignIn
 from icones.models.taxa import Taxon, TaxonAncestor, TaxonName
 
 __all__ = [
     "Answer",
+    "Audience",
+    "BackboneTrial",
     "Campaign",
+    "Cluster",
     "Confidence",
+    "ConsensusRule",
+    "CrowdOpinion",
     "DepictsEdit",
     "DepictsStatement",
     "Determination",
@@ -57,14 +74,18 @@ __all__ = [
     "Export",
     "Figure",
     "FileChange",
+    "Fingerprint",
     "Identification",
     "Illustration",
     "IllustrationChange",
     "IllustrationState",
     "JobKind",
     "JobRun",
+    "JobShard",
     "JobState",
+    "LearnsFrom",
     "Membership",
+    "ModelOrigin",
     "ModelState",
     "ModelVersion",
     "NameAnswer",
@@ -76,6 +97,7 @@ __all__ = [
     "ReviewTask",
     "Role",
     "SignIn",
+    "Skill",
     "Skip",
     "SourceKind",
     "Taxon",

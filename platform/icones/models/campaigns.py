@@ -37,6 +37,15 @@ class Writes(StrEnum):
     BOT = "bot"
 
 
+class ConsensusRule(StrEnum):
+    """How identifications become a determination (``identifications/consensus.py``)."""
+
+    COMMUNITY = "community"
+    """The deepest taxon, named or implied, that enough people carry."""
+    NAMED = "named"
+    """The same, but never a taxon that nobody named."""
+
+
 class Campaign(SQLModel, table=True):
     """A set of illustrations to identify. The rule fields are what consensus reads."""
 
@@ -58,8 +67,19 @@ class Campaign(SQLModel, table=True):
     """Which share of the counted identifications must agree (0.5 to 1)."""
     agreed_is_verified: bool = False
     """Whether agreement of volunteers is enough, without a specialist's word."""
+    rule: ConsensusRule = choice(ConsensusRule, default=ConsensusRule.NAMED)
+    blind_votes: int = 2
+    """How many people name a figure before anybody is shown what the model says of it."""
+    gold_share: float = 0.05
+    """The share of questions to volunteers whose answer a specialist has given already."""
     backbone: str = Field(default="", max_length=80)
     """The network that embeds this campaign's figures; empty means the installation's default."""
+    model_rank: str = Field(default="", max_length=40)
+    """The rank at which the model sorts (``genus``, ``family``); empty means the names as they are given."""
+    auto_precision: float = 0.99
+    """The share of right ones that a taxon's threshold must reach before the model may name it alone."""
+    auto_validates: bool = False
+    """Whether what lies above those thresholds is verified without a person; never where the campaign writes."""
     holdout_fraction: float = 0.2
     seed: int = 1
     retrain_after: int = 20
@@ -83,3 +103,10 @@ class Campaign(SQLModel, table=True):
     writing_went_on_at: datetime | None = moment(nullable=True)
     """When a curator last let it go on: reverts of what was written before do not pause it again."""
     closed_at: datetime | None = moment(nullable=True)
+
+
+class LearnsFrom(SQLModel, table=True):
+    """A campaign whose verified figures another campaign's model learns from too."""
+
+    campaign_id: int = reference("campaign.id", primary_key=True)
+    source_id: int = reference("campaign.id", primary_key=True)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, SQLModel, UniqueConstraint
 
 from icones.models.columns import choice, document, moment, reference
 from icones.models.people import Role
@@ -53,6 +53,15 @@ class Queue(StrEnum):
     SPECIALIST = "specialist"
 
 
+class Audience(StrEnum):
+    """Whose eye a question of the model's suits best."""
+
+    ANYONE = "anyone"
+    KNOWING = "knowing"
+    """Volunteers who know the group it surely belongs to."""
+    SPECIALIST = "specialist"
+
+
 class Identification(SQLModel, table=True):
     """One person's statement about a figure. Append-only: ended, never changed."""
 
@@ -78,6 +87,8 @@ class Identification(SQLModel, table=True):
     taxon_qid: str | None = reference("taxon.qid", default=None, max_length=20, nullable=True)
     confidence: Confidence = choice(Confidence, default=Confidence.SURE)
     comment: str = Field(default="", max_length=2000)
+    disagrees: bool = False
+    """Whether they say that it cannot be named more exactly than this: a word against every taxon below."""
     shown: dict[str, Any] = document(default_factory=dict)
     """What was on the screen: model version and suggestions, or ``{"blind": true}``."""
     created_at: datetime = moment()
@@ -125,6 +136,9 @@ class ReviewTask(SQLModel, table=True):
     priority: float = Field(default=0.0, index=True)
     reason: str = Field(default="", max_length=40)
     """A code: ``close_call``, ``disputed`` ...; the pages say it in words."""
+    within_qid: str | None = Field(default=None, max_length=20, index=True)
+    """The deepest taxon that the model is sure of; None where it is sure of nothing."""
+    suits: Audience = choice(Audience, default=Audience.ANYONE)
     updated_at: datetime = moment()
 
 
@@ -134,4 +148,41 @@ class Skip(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     figure_id: int = reference("figure.id")
     person_id: int = reference("person.id")
+    at: datetime = moment()
+
+
+class Skill(SQLModel, table=True):
+    """How often a person is right, as the crowd model sees it: over all taxa, or in one group of them."""
+
+    __table_args__ = (UniqueConstraint("campaign_id", "person_id", "is_specialist", "group_qid"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    campaign_id: int = reference("campaign.id")
+    person_id: int = reference("person.id")
+    is_specialist: bool = False
+    group_qid: str = Field(default="", max_length=20)
+    """The group of taxa; empty for all."""
+    accuracy: float
+    low: float
+    high: float
+    """95 % interval, 0 to 1."""
+    n: float
+    """How many votes this rests on, in weight."""
+    at: datetime = moment()
+
+
+class CrowdOpinion(SQLModel, table=True):
+    """What the votes on a figure amount to when it is known who is right how often. Orders the work only."""
+
+    figure_id: int = Field(primary_key=True, foreign_key="figure.id")
+    campaign_id: int = reference("campaign.id")
+    node: str | None = Field(default=None, max_length=20)
+    """The taxon, or non-taxon answer, that they settle on; None while they settle on none."""
+    belief: float = 0.0
+    retires: bool = False
+    """Whether more votes would change nothing."""
+    labels: dict[str, Any] = document(default_factory=dict)
+    """How the belief is shared out over the answers given, for training."""
+    weight: float = 0.0
+    """What the people's own word is worth for training, 0 to 1."""
     at: datetime = moment()

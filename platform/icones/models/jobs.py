@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, SQLModel, UniqueConstraint
 
 from icones.models.columns import choice, document, moment, reference
 
@@ -26,6 +26,10 @@ class JobKind(StrEnum):
     """Renew what Wikidata says of the taxa we keep."""
     NAMES = "names"
     """Find out what the written names of a campaign mean."""
+    CHOOSE = "choose"
+    """Compare backbones on a campaign's own verified figures and take the best."""
+    CROWD = "crowd"
+    """Weigh the votes by who is right how often."""
 
 
 class JobState(StrEnum):
@@ -69,3 +73,21 @@ class WorkerBeat(SQLModel, table=True):
 
     name: str = Field(primary_key=True, max_length=40)
     at: datetime = moment()
+
+
+class JobShard(SQLModel, table=True):
+    """A part of a run that any worker may carry out; done twice it has the effect of once."""
+
+    __table_args__ = (UniqueConstraint("run_id", "step", "number"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: int = reference("jobrun.id")
+    step: str = Field(max_length=20)
+    number: int
+    payload: dict[str, Any] = document(default_factory=dict)
+    state: JobState = choice(JobState, default=JobState.QUEUED, index=True)
+    holder: str = Field(default="", max_length=80)
+    lease_until: datetime | None = moment(nullable=True)
+    attempts: int = 0
+    problem: str = Field(default="", max_length=2000)
+    finished_at: datetime | None = moment(nullable=True)

@@ -19,6 +19,28 @@ class ModelState(StrEnum):
     REJECTED = "rejected"
 
 
+class ModelOrigin(StrEnum):
+    """Where a model version's weights come from."""
+
+    TRAINED = "trained"
+    BORROWED = "borrowed"
+    """The backbone's own classes, mapped to taxa: an answer before anybody has named anything."""
+
+
+class Fingerprint(SQLModel, table=True):
+    """What tells a figure that was scanned twice from a new one, or why its image could not be looked at."""
+
+    figure_id: int = Field(primary_key=True, foreign_key="figure.id")
+    source: str = Field(max_length=120)
+    """The image and box it was made from, as in ``Embedding``."""
+    phash: str = Field(default="", max_length=16)
+    """Perceptual hash, 64 bits in hex."""
+    group_id: int | None = Field(default=None, index=True)
+    """The smallest figure id among its near-duplicates; its own where there are none."""
+    problem: str = Field(default="", max_length=500)
+    created_at: datetime = moment()
+
+
 class Embedding(SQLModel, table=True):
     """A figure's feature vector under one backbone version: float32, little endian, unit length."""
 
@@ -49,6 +71,7 @@ class ModelVersion(SQLModel, table=True):
     campaign_id: int = reference("campaign.id")
     number: int
     state: ModelState = choice(ModelState, default=ModelState.CHALLENGER, index=True)
+    origin: ModelOrigin = choice(ModelOrigin, default=ModelOrigin.TRAINED)
     backbone: str = Field(max_length=120)
     folder: str = Field(max_length=200)
     """Of the weights, below the data folder."""
@@ -77,9 +100,49 @@ class Prediction(SQLModel, table=True):
     ranked: list[dict[str, Any]] = document(default_factory=list)
     """The best leaves: ``[{"qid", "p"}]``, most probable first."""
     lineage: list[dict[str, Any]] = document(default_factory=list)
-    """The best leaf's ancestors with their rolled-up probabilities: ``[{"qid", "p"}]``."""
+    """The best leaf's ancestors with their probabilities, calibrated rank by rank: ``[{"qid", "p"}]``."""
+    claim: dict[str, Any] = document(default_factory=dict)
+    """The deepest taxon it is pretty sure of: ``{"qid", "rank", "p"}``; empty where it is sure of nothing."""
+    plausible: dict[str, Any] = document(default_factory=dict)
+    """The conformal set: ``{"qids": [covering taxa], "n": leaves}``; empty where it is not calibrated."""
+    novelty: float | None = None
+    """The probability that it is nothing the model knows; None before that was learned."""
+    verdict: str = Field(default="", max_length=8)
+    """``known``, ``near`` (a relative of what it knows) or ``far`` (nothing like it); empty before that."""
     margin: float
     entropy: float
     """In nats, divided by the logarithm of the number of classes: 0 sure, 1 knows nothing."""
     reason: str = Field(default="", max_length=40)
     created_at: datetime = moment()
+
+
+class BackboneTrial(SQLModel, table=True):
+    """One comparison of backbones on a campaign's own verified figures."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    campaign_id: int = reference("campaign.id")
+    run_id: int | None = reference("jobrun.id", default=None, nullable=True)
+    chosen: str = Field(max_length=120)
+    """The backbone's name; several joined by ``+``."""
+    why: str = Field(default="", max_length=1000)
+    results: list[dict[str, Any]] = document(default_factory=list)
+    """One row a backbone: name, version, dim, accuracies by labels a class with intervals, seconds an image."""
+    n_figures: int
+    n_classes: int
+    at: datetime = moment()
+
+
+class Cluster(SQLModel, table=True):
+    """Unnamed figures that look alike, so that a specialist can name them in one go."""
+
+    __table_args__ = (UniqueConstraint("campaign_id", "number"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    campaign_id: int = reference("campaign.id")
+    number: int
+    backbone: str = Field(max_length=120)
+    figure_ids: list[int] = document(default_factory=list)
+    """The most typical first."""
+    cohesion: float
+    """Mean cosine to the cluster's centre, -1 to 1."""
+    at: datetime = moment()
