@@ -78,8 +78,8 @@ fmt: $(VENV)/.dev ## Put the code in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Run the benchmarks
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.dev ## Run the benchmarks and write their tables (B="name ..." for some)
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks $(B)
 
 constraints: $(VENV)/.dev ## Pin what is installed now (after the tests passed with it)
 	$(BIN)/python tools/pin_constraints.py

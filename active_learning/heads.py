@@ -6,6 +6,7 @@ no taxonomy, no images and no files; their weights go in and out as named arrays
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ class LinearHead(Fitted):
         self.l2 = l2
         self.logit_adjustment = logit_adjustment
         self.max_iterations = max_iterations
+        self.rough = False  # single precision is enough to choose by, not to serve with
 
     def fit(
         self,
@@ -141,17 +143,32 @@ class PrototypeHead(Fitted):
         return self
 
 
+_alone = threading.Lock()
+_inside = 0
+_threads_before = 1
+
+
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """One torch thread inside: sums over several threads may differ in the last bit from run to run."""
+def one_thread() -> Iterator[None]:
+    """One torch thread inside: sums over several threads may differ in the last bit from run to run.
+
+    May be entered again, and by several threads of this process; the last one out restores what was before.
+    """
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    global _inside, _threads_before
+    with _alone:
+        if _inside == 0:
+            _threads_before = torch.get_num_threads()
+            torch.set_num_threads(1)
+        _inside += 1
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _alone:
+            _inside -= 1
+            if _inside == 0:
+                torch.set_num_threads(_threads_before)
 
 
 def _minimise(
@@ -164,7 +181,7 @@ def _minimise(
     if k == 1:
         return np.zeros((x.shape[1], 1)), np.zeros(1)
     # Large problems in single precision: twice as fast, and the loss is flat far above its rounding.
-    dtype = torch.float64 if x.size * k < 5e8 else torch.float32
+    dtype = torch.float64 if x.size * k < 5e8 and not head.rough else torch.float32
     rows = torch.from_numpy(x).to(dtype)
     truth = torch.from_numpy(examples.index if examples.shares is None else examples.shares)
     if examples.shares is not None:
@@ -191,7 +208,7 @@ def _minimise(
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    with _one_thread():
+    with one_thread():
         lbfgs.step(loss)  # type: ignore[no-untyped-call]
     return w.detach().double().numpy(), b.detach().double().numpy()
 

@@ -166,13 +166,15 @@ def open_figure(source: Path | bytes, box: str | None = None, side: int = EMBED_
     return crop(open_rgb(source, min_side), box)
 
 
-def to_square(image: Image.Image, side: int) -> NDArray[np.uint8]:
-    """RGB pixels (side, side, 3) uint8 of the whole image, squeezed to a square by bilinear area resampling.
+def to_square(
+    image: Image.Image, side: int, resample: Image.Resampling = Image.Resampling.BILINEAR
+) -> NDArray[np.uint8]:
+    """RGB pixels (side, side, 3) uint8 of the whole image, squeezed to a square by area resampling of that kind.
 
     Squeezed rather than centre-cropped: the organism on a tall plate reaches from edge to edge, and a cut would
     take its head or its roots.
     """
     if image.mode != "RGB":
         raise ImageError(f"The image is in {image.mode}, not in RGB; open it with open_rgb.")
-    small = image.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    small = image.resize((side, side), resample, reducing_gap=3.0)
     return np.asarray(small, dtype=np.uint8)

@@ -19,6 +19,8 @@ from active_learning.head_base import Fitted, stored
 
 SPHERICAL_SHARE = 0.5  # of all variance lies within classes, where one label a class leaves nothing to measure it on
 
+COPIES = 1e-8  # of all variance: less within classes is rounding, which is no covariance
+
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
@@ -39,10 +41,11 @@ def whitening(
     """The whitening of a covariance `scatter / freedom` (d, d), shrunk towards a multiple of the unit matrix.
 
     `shrinkage` None takes that of the oracle approximating estimator (Chen, Wiesel, Eldar, Hero 2010, equation 23).
-    Where there is less than one degree of freedom, `variance` is taken in all directions.
+    Where there is less than one degree of freedom, or nothing but copies in each class, `variance` is taken in all
+    directions.
     """
     d = len(centre)
-    if freedom < 1.0 or np.trace(scatter) <= 0.0:
+    if freedom < 1.0 or np.trace(scatter) <= COPIES * variance * d * freedom:
         return Whitening(centre, np.eye(d) / np.sqrt(max(variance, 1e-12)), 1.0)
     covariance = scatter / freedom
     mean_variance = float(np.trace(covariance)) / d

@@ -11,8 +11,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from active_learning.calibration import apply_temperature
+from active_learning.card import NoveltyFigures
+from active_learning.conformal import ConformalModel
 from active_learning.errors import ArtifactError
+from active_learning.evidence import Evidence
 from active_learning.heads import AnyHead, LinearHead, make_head
+from active_learning.judging import Judge
+from active_learning.lda import LDAHead
 from active_learning.metrics import Report
+from active_learning.novelty import NoveltyModel
+from active_learning.ranks import RankScale
+from active_learning.taxonomy import Taxonomy
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "model.json"
 
 
@@ -43,6 +51,10 @@ class TrainingConfig:
     logit_adjustment: float = 1.0  # 0: frequent taxa are favoured; 1: all taxa are equal before the picture
     min_per_class: int = 1  # taxa with fewer figures are left out
     try_lda: bool = False  # whether linear discriminant analysis is among the candidates
+    validation_budget: float = 2e9  # figures x taxa x vector length of all cross-validation fits: about 15 s on a core
+    sure_target: float = 0.95  # share of right ones among what is said aloud
+    novelty_figures: int = 1500  # of so many figures it is learned what is novel
+    known_figures: int = 4096  # vectors kept with the model, to see what lies far from all of them
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.holdout_fraction < 1.0:
@@ -77,6 +89,20 @@ class TrainedModel:
     borrowed_groups: tuple[str, ...]  # holdout sources that were learned from all the same
     chosen: Candidate
     environment: Mapping[str, str]
+    scales: tuple[RankScale, ...] = ()  # temperature and threshold of each rank; empty where nothing was validated
+    conformal: ConformalModel | None = None
+    novelty: NoveltyModel | None = None
+    lda: LDAHead | None = None  # with `known_x` (m, d): what novelty is measured against
+    known_x: NDArray[np.float32] | None = None
+    card: Mapping[str, Any] = field(default_factory=dict)  # what a report on it shows beyond `report`, as plain JSON
+    novelty_figures: NoveltyFigures | None = None  # how well novelty is told; known right after training
+    evidence: Evidence | None = None  # what `report` rests on; known right after training, and not kept in the folder
+
+    def judge(self, taxonomy: Taxonomy) -> Judge:
+        """The model at work, on the tree of taxa as it is now."""
+        return Judge(
+            self.head, self.temperature, taxonomy, self.scales, self.conformal, self.novelty, self.lda, self.known_x
+        )
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities (n, k) over `classes` for vectors (n, d) of this model's backbone version."""
@@ -110,8 +136,15 @@ class TrainedModel:
     def _weights_bytes(self) -> bytes:
         from safetensors.numpy import save
 
-        contiguous = {name: np.ascontiguousarray(value) for name, value in self.head.tensors().items()}
-        return bytes(save(contiguous))
+        named = dict(self.head.tensors())
+        for part, tensors in (
+            ("lda", self.lda.tensors() if self.lda else {}),
+            ("novelty", self.novelty.tensors() if self.novelty else {}),
+            ("conformal", _conformal_tensors(self.conformal)),
+            ("known", {"x": self.known_x.astype(np.float16)} if self.known_x is not None else {}),
+        ):
+            named |= {f"{part}.{name}": value for name, value in tensors.items()}
+        return bytes(save({name: np.ascontiguousarray(value) for name, value in named.items()}))
 
     def _card_bytes(self, weights_sha256: str) -> bytes:
         body = {
@@ -127,6 +160,8 @@ class TrainedModel:
             "config": dataclasses.asdict(self.config),
             "environment": dict(self.environment),
             "report": self.report.to_dict(),
+            "scales": [dataclasses.asdict(scale) for scale in self.scales],
+            "card": dict(self.card),
             "sha256": {WEIGHTS_FILE: weights_sha256},
         }
         # The card's own checksum is taken over the card without it.
@@ -149,7 +184,8 @@ class TrainedModel:
             )
         try:
             head = make_head(card["head"], card["chosen"]["l2"] or 1e-3, card["config"]["logit_adjustment"])
-            head.restore(card["classes"], load(weights))
+            parts = _by_part(load(weights))
+            head.restore(card["classes"], parts[""])
             config = {**card["config"], "l2_candidates": tuple(card["config"]["l2_candidates"])}
             return cls(
                 classes=tuple(card["classes"]),
@@ -163,9 +199,42 @@ class TrainedModel:
                 borrowed_groups=tuple(card["borrowed_groups"]),
                 chosen=Candidate(**card["chosen"]),
                 environment=card["environment"],
+                scales=tuple(RankScale(**scale) for scale in card["scales"]),
+                conformal=_conformal_of(card["classes"], parts.get("conformal")),
+                novelty=NoveltyModel.restore(parts["novelty"]) if "novelty" in parts else None,
+                lda=LDAHead().restore(card["classes"], parts["lda"]) if "lda" in parts else None,
+                known_x=parts["known"]["x"].astype(np.float32) if "known" in parts else None,
+                card=card["card"],
             )
         except (KeyError, TypeError, ValueError, SafetensorError) as error:
             raise ArtifactError(f"The model in {folder.name} cannot be understood ({error!r}).") from error
+
+
+Tensors = dict[str, NDArray[np.generic]]
+
+
+def _by_part(tensors: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensors]:
+    """The tensors by what stands before the dot of their names; the head's own have none."""
+    parts: dict[str, Tensors] = {"": {}}
+    for name, value in tensors.items():
+        part, dot, own = name.rpartition(".")
+        parts.setdefault(part if dot else "", {})[own] = value
+    return parts
+
+
+def _conformal_tensors(model: ConformalModel | None) -> Tensors:
+    if model is None:
+        return {}
+    balanced = np.array([int(model.balanced)])
+    return {"prior": model.prior, "scores": model.scores, "labels": model.labels, "balanced": balanced}
+
+
+def _conformal_of(classes: Sequence[str], tensors: Tensors | None) -> ConformalModel | None:
+    if tensors is None:
+        return None
+    prior, scores = np.asarray(tensors["prior"], np.float64), np.asarray(tensors["scores"], np.float64)
+    labels = np.asarray(tensors["labels"], np.int64)
+    return ConformalModel(tuple(classes), prior, scores, labels, bool(int(tensors["balanced"][0])))
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from active_learning.asking import entropy, knn_distance, margin
 from active_learning.calibration import apply_temperature, softmax
 from active_learning.errors import ArtifactError, NotEnoughDataError
 from active_learning.head_base import stored
 from active_learning.heads import AnyHead
 from active_learning.lda import LDAHead
 from active_learning.splitting import grouped_folds
+from active_learning.strategies import entropy, knn_distance, margin
 from active_learning.taxonomy import Taxonomy, rank_matrix
 
 Floats = NDArray[np.float32]

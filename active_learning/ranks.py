@@ -19,6 +19,7 @@ from active_learning.metrics import REPORTED_RANKS
 from active_learning.taxonomy import Taxonomy, rank_matrix
 
 LEAF = "leaf"  # the classes themselves, whatever their ranks are
+FOR_TEMPERATURE = 2000  # figures that a temperature is fitted on at most
 LOOKS = 8  # how many thresholds are tried at a rank; each costs some of the confidence
 
 Rolled = tuple[tuple[str, ...], NDArray[np.float64]]  # taxa (m,) of a rank, and which class (k, m) is of which
@@ -197,12 +198,16 @@ def _fit_temperature(decision: NDArray[np.float64], sums: NDArray[np.float64], c
     rows = np.flatnonzero(columns >= 0)
     if len(rows) == 0 or decision.shape[1] < 2:
         return 1.0
-    values, own = decision[rows], columns[rows]
-    below = sums.T[own]  # (n, k): the leaves of the truth
+    # One number needs no more figures; spread over all of them, so that no order they come in tells.
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), FOR_TEMPERATURE)).round().astype(np.int64)]
+    values, own = decision[rows].astype(np.float32), columns[rows]
+    values -= values.max(axis=1, keepdims=True)
+    below = np.ascontiguousarray(sums.T[own], dtype=np.float32)  # (n, k): the leaves of the truth
 
     def loss(log_t: float) -> float:
-        truth = (apply_temperature(values, math.exp(log_t)) * below).sum(axis=1)
-        return float(-np.log(np.maximum(truth, 1e-12)).sum() + 0.5 * log_t**2)
+        powers = np.exp(values * np.float32(math.exp(-log_t)))
+        truth = np.einsum("nk,nk->n", powers, below) / powers.sum(axis=1)
+        return float(-np.log(np.maximum(truth.astype(np.float64), 1e-12)).sum() + 0.5 * log_t**2)
 
     low, high = math.log(0.02), math.log(50.0)
     for _ in range(3):

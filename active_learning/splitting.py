@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from active_learning.errors import NotEnoughDataError
 
 
-def _place(group: str, seed: int) -> float:
-    """A number in [0, 1) that belongs to this group for ever."""
+def place_of(group: str, seed: int) -> float:
+    """A number in [0, 1) that belongs to this group and seed for ever."""
     digest = hashlib.sha256(f"{seed}\x1f{group}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -29,7 +29,7 @@ def in_holdout(group: str, fraction: float, seed: int) -> bool:
     """
     if not 0.0 <= fraction <= 1.0:
         raise ValueError(f"fraction must lie between 0 and 1, not {fraction}")
-    return _place(group, seed) < fraction
+    return place_of(group, seed) < fraction
 
 
 def grouped_folds(groups: Sequence[str], k: int, seed: int, y: Sequence[str] | None = None) -> NDArray[np.int64]:
@@ -51,7 +51,7 @@ def grouped_folds(groups: Sequence[str], k: int, seed: int, y: Sequence[str] | N
     total = Counter(labels)
     held: list[Counter[str]] = [Counter() for _ in range(k)]
     folds = np.zeros(len(groups), dtype=np.int64)
-    for group in sorted(members, key=lambda name: (-len(members[name]), _place(name, seed), name)):
+    for group in sorted(members, key=lambda name: (-len(members[name]), place_of(name, seed), name)):
         own = Counter(labels[index] for index in members[group])
         fold = min(range(k), key=lambda f: (_crowding(held[f], own, total), held[f].total(), f))
         held[fold].update(own)

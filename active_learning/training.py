@@ -1,4 +1,4 @@
-"""From labelled embeddings to a measured model: snapshot, frozen holdout, choice of head, temperature, report.
+"""From labelled embeddings to a measured model: its head, honest probabilities at every rank, what it does not know.
 
 The same snapshot and configuration give the same weights to the last bit on one kind of machine. Nothing here reads
 an image, opens a database, looks at the clock or decides whether the model goes live.
@@ -6,7 +6,6 @@ an image, opens a database, looks at the clock or decides whether the model goes
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -16,117 +15,46 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from active_learning.calibration import apply_temperature, fit_temperature, negative_log_likelihood
+from active_learning.calibration import apply_temperature
+from active_learning.card import NoveltyFigures
+from active_learning.card_making import novelty_figures
+from active_learning.coarse_labels import fit_coarse, leaves_of
+from active_learning.conformal import ConformalModel, fit_conformal
 from active_learning.errors import NotEnoughDataError
-from active_learning.heads import AnyHead, LDAHead, LinearHead, PrototypeHead, make_head
+from active_learning.evidence import Evidence
+from active_learning.heads import AnyHead, one_thread
+from active_learning.lda import LDAHead
 from active_learning.metrics import Report, measure
 from active_learning.model import Candidate, TrainedModel, TrainingConfig
-from active_learning.splitting import grouped_folds, in_holdout
+from active_learning.novelty import NoveltyExamples, NoveltyModel, Strangeness, fit_novelty, leave_classes_out
+from active_learning.ranks import RankScale, fit_ranks
 from active_learning.taxonomy import Taxonomy
+from active_learning.training_set import Split, TrainingSet, snapshot_hash, split_holdout
+from active_learning.validation import Validation, cross_validate, new_head, part_of
 
-Floats = NDArray[np.float32]
 Progress = Callable[[float, str], None]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainingSet:
-    """Verified figures as the model sees them. All sequences have length n; `groups` names the source plate of each.
-
-    `ids` are the figures' own, distinct; `x` (n, d) float32; `y` taxon ids; `weights` (n,) positive, all 1 if None;
-    `backbone` is the version of what made the vectors. Raises ValueError if these do not fit together.
-    """
-
-    ids: tuple[int, ...]
-    x: Floats
-    y: tuple[str, ...]
-    groups: tuple[str, ...]
-    backbone: str
-    weights: NDArray[np.float64] | None = None
-
-    def __post_init__(self) -> None:
-        n = len(self.ids)
-        if len(self.y) != n or len(self.groups) != n or self.x.ndim != 2 or len(self.x) != n:
-            raise ValueError(f"{n} ids, {len(self.y)} labels, {len(self.groups)} groups, vectors {self.x.shape}")
-        if len(set(self.ids)) != n:
-            raise ValueError("a figure may stand in a training set only once")
-        if not np.isfinite(self.x).all():
-            raise ValueError("some vectors hold values that are not finite")
-        weights = self.weight_of_each()
-        if weights.shape != (n,) or not np.isfinite(weights).all() or (weights <= 0).any():
-            raise ValueError("weights must be one positive number for each figure")
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def weight_of_each(self) -> NDArray[np.float64]:
-        """(n,) float64."""
-        return np.ones(len(self)) if self.weights is None else self.weights.astype(np.float64)
-
-    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> TrainingSet:
-        """The figures at these positions, in this order."""
-        chosen = [int(row) for row in rows]
-        return TrainingSet(
-            ids=tuple(self.ids[row] for row in chosen),
-            x=self.x[chosen],
-            y=tuple(self.y[row] for row in chosen),
-            groups=tuple(self.groups[row] for row in chosen),
-            backbone=self.backbone,
-            weights=None if self.weights is None else self.weights[chosen],
-        )
-
-
-def snapshot_hash(data: TrainingSet) -> str:
-    """sha256 in hex over what a model learns from: id, label, group, vector, weight of each figure, and the backbone.
-
-    The order of the figures does not matter.
-    """
-    digest = hashlib.sha256(f"backbone {data.backbone}\n".encode())
-    weights = data.weight_of_each()
-    rows = np.ascontiguousarray(data.x, dtype="<f4")
-    for row in np.argsort(np.array(data.ids, dtype=np.int64), kind="stable"):
-        vector = hashlib.sha256(rows[row].tobytes()).hexdigest()
-        line = "\x1f".join((str(data.ids[row]), data.y[row], data.groups[row], vector, float(weights[row]).hex()))
-        digest.update(line.encode() + b"\n")
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Split:
-    """Positions of the figures to learn from and of those held out, and holdout groups that were learned from."""
-
-    learned: NDArray[np.int64]
-    held_out: NDArray[np.int64]
-    borrowed_groups: tuple[str, ...]
-
-
-def split_holdout(data: TrainingSet, config: TrainingConfig) -> Split:
-    """The frozen holdout by group; groups that alone hold some class are borrowed for learning and not measured on.
-
-    Without that a species whose only plate fell into the holdout could never be learned.
-    """
-    frozen = [in_holdout(group, config.holdout_fraction, config.seed) for group in data.groups]
-    learnable = {label for label, held in zip(data.y, frozen, strict=True) if not held}
-    borrowed = {
-        group for label, group, held in zip(data.y, data.groups, frozen, strict=True) if held and label not in learnable
-    }
-    held = np.array(
-        [is_held and group not in borrowed for is_held, group in zip(frozen, data.groups, strict=True)], dtype=bool
-    )
-    return Split(np.flatnonzero(~held), np.flatnonzero(held), tuple(sorted(borrowed)))
+LEAST_UNBIASED = 72  # sources asked for by chance from which probabilities can be calibrated on them alone
+LARGE = 5e8  # figures x taxa x vector length from which a fit takes seconds, and is not repeated at leisure
 
 
 def train(
-    data: TrainingSet, taxonomy: Taxonomy, config: TrainingConfig, on_progress: Progress | None = None
+    data: TrainingSet,
+    taxonomy: Taxonomy,
+    config: TrainingConfig,
+    on_progress: Progress | None = None,
+    threads: int = 1,
 ) -> TrainedModel:
     """The best head for these figures, calibrated, with its report.
 
-    Head and penalty are chosen by log loss in grouped cross-validation on the learning part; the temperature comes
-    from those same out-of-fold values. The report is measured on the frozen holdout if that is large and varied
+    Head and penalty are chosen by log loss in grouped cross-validation on the learning part. From those same
+    out-of-fold values come a temperature and a "pretty sure" threshold for each rank, the sets that hold the truth, and
+    the thresholds of what is novel; where enough figures were asked for by chance, calibration rests on those alone.
+    Names above the leaves train what they can. The report is measured on the frozen holdout if that is large and varied
     enough, else on the out-of-fold values (each with a temperature from the other folds), else on nothing; it says
     which and why.
 
     Raises NotEnoughDataError if there are no figures or only one class. `on_progress(share, what)` is called as it
-    goes.
+    goes; the numbers do not depend on `threads`.
     """
     tell = on_progress or (lambda share, what: None)
     tell(0.0, "Taking the snapshot")
@@ -134,20 +62,27 @@ def train(
     digest = snapshot_hash(data)
     data, dropped = _without_small_classes(data, config.min_per_class)
     _check_enough(data, dropped)
+    leaves = set(leaves_of(data.y, taxonomy))
+    _check_leaves(leaves, data, dropped)
     split = split_holdout(data, config)
     learned, held_out = data.take(split.learned), data.take(split.held_out)
-    validation = _cross_validate(learned, config, tell)
-    tell(0.85, "Fitting the head")
-    head = make_head(validation.chosen.kind, validation.chosen.l2, config.logit_adjustment)
-    head.fit(learned.x, learned.y, learned.weight_of_each(), config.seed)
-    tell(0.92, "Measuring")
-    notes = [*dropped, *_notes_on_data(learned, split), *validation.notes]
-    report = _report(head, validation, learned, held_out, taxonomy, config, notes)
+    exact = learned.take([row for row, qid in enumerate(learned.y) if qid in leaves])
+    held_out = held_out.take([row for row, qid in enumerate(held_out.y) if qid in leaves])
+    with one_thread():
+        validation = cross_validate(exact, config, tell, threads)
+        tell(0.75, "Fitting the head")
+        head = _fit(learned, exact, validation.chosen, taxonomy, config)
+        fitted = _calibrate(validation, exact, taxonomy, config)
+        tell(0.88, "Learning what is novel")
+        novelty = _learn_novelty(head, exact, validation.chosen, taxonomy, config)
+    tell(0.95, "Measuring")
+    notes = [*dropped, *_notes_on_data(learned, exact, split), *validation.notes, *fitted.notes]
+    report, evidence = measured(head, fitted.temperature, validation, exact, held_out, taxonomy, config, notes)
     tell(1.0, "Done")
     return TrainedModel(
         classes=head.classes_,
         head=head,
-        temperature=validation.temperature,
+        temperature=fitted.temperature,
         report=report,
         config=config,
         snapshot_hash=digest,
@@ -156,6 +91,13 @@ def train(
         borrowed_groups=split.borrowed_groups,
         chosen=validation.chosen,
         environment=environment(),
+        scales=fitted.scales,
+        conformal=fitted.conformal,
+        novelty=novelty.model,
+        lda=novelty.lda,
+        known_x=novelty.known_x,
+        novelty_figures=novelty.figures,
+        evidence=evidence,
     )
 
 
@@ -188,105 +130,115 @@ def _check_enough(data: TrainingSet, dropped: Sequence[str]) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Validation:
-    """What cross-validation found: the choice, its temperature, and calibrated predictions to measure on."""
+def _check_leaves(leaves: set[str], data: TrainingSet, dropped: Sequence[str]) -> None:
+    """Several names may still be one line of descent: a family, its genus and a species of it."""
+    if len(leaves) < 2:
+        because = f" {' '.join(dropped)}" if dropped else ""
+        raise NotEnoughDataError(
+            f"All {len(data)} verified figures lie on one line of descent, down to {min(leaves)}; "
+            f"at least two taxa that do not hold one another are needed to learn a difference.{because}"
+        )
 
-    chosen: Candidate
+
+def _fit(
+    learned: TrainingSet, exact: TrainingSet, chosen: Candidate, taxonomy: Taxonomy, config: TrainingConfig
+) -> AnyHead:
+    """The head on all that may be learned from: exact names, names of whole groups, and shares of several answers."""
+    if len(exact) == len(learned) and not learned.soft:
+        return new_head(chosen, config).fit(exact.x, exact.y, exact.weight_of_each(), config.seed)
+    soft = {row: learned.soft[key] for row, key in enumerate(learned.ids) if learned.soft and key in learned.soft}
+    heavy = len(learned) * len(set(exact.y)) * learned.x.shape[1] > LARGE
+    fit = fit_coarse(
+        lambda: new_head(chosen, config),
+        learned.x,
+        learned.y,
+        taxonomy,
+        learned.weight_of_each(),
+        rounds=1 if heavy else 3,
+        soft=soft,
+    )
+    return fit.head
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """What was fitted on figures the head did not learn from."""
+
     temperature: float
-    rows: NDArray[np.int64]  # positions in the learning part that could be validated
-    proba: NDArray[np.float64]  # (len(rows), k), each with a temperature from the other folds
+    scales: tuple[RankScale, ...]
+    conformal: ConformalModel | None
     notes: tuple[str, ...]
 
 
-def _candidates(config: TrainingConfig) -> tuple[Candidate, ...]:
-    linear = tuple(Candidate(LinearHead.kind, l2) for l2 in config.l2_candidates)
-    lda = (Candidate(LDAHead.kind, 0.0),) if config.try_lda else ()
-    return (*linear, Candidate(PrototypeHead.kind, 0.0), *lda)
+def _calibrate(validation: Validation, exact: TrainingSet, taxonomy: Taxonomy, config: TrainingConfig) -> _Fitted:
+    rows = validation.rows
+    if len(rows) == 0:
+        return _Fitted(1.0, (), None, ())
+    unbiased = exact.unbiased()[rows]
+    n_unbiased = len({exact.groups[row] for row in rows[unbiased]})
+    use, notes = np.ones(len(rows), dtype=bool), []
+    if n_unbiased >= LEAST_UNBIASED:
+        use = unbiased
+        notes.append(f"Calibrated on {int(unbiased.sum())} figures that were asked for by chance.")
+    y = [exact.y[row] for row in rows[use]]
+    groups = [exact.groups[row] for row in rows[use]]
+    ranks = fit_ranks(validation.decision[use], y, validation.classes, taxonomy, groups, config.sure_target)
+    place = {qid: column for column, qid in enumerate(validation.classes)}
+    truth = np.array([place[qid] for qid in y], dtype=np.int64)
+    conformal = fit_conformal(validation.proba[use], truth, validation.classes)
+    return _Fitted(ranks.scales[0].temperature, ranks.scales, conformal, tuple(notes))
 
 
-def _cross_validate(learned: TrainingSet, config: TrainingConfig, tell: Progress) -> _Validation:
-    classes = sorted(set(learned.y))
-    index = {label: position for position, label in enumerate(classes)}
-    truth = np.array([index[label] for label in learned.y], dtype=np.int64)
-    groups_of: dict[str, set[str]] = defaultdict(set)
-    for label, group in zip(learned.y, learned.groups, strict=True):
-        groups_of[label].add(group)
-    # A class from one source is gone from training whenever it is tested: it can only be wrong, and says nothing.
-    testable = np.array([len(groups_of[label]) > 1 for label in learned.y], dtype=bool)
-    k = min(config.folds, len(set(learned.groups)))
-    if k < 2 or not testable.any():
-        note = (
-            "No taxon has verified figures from two sources yet: "
-            "nothing could be measured, and probabilities are not calibrated."
+@dataclass(frozen=True, eq=False)
+class _Novelty:
+    """What is needed to tell what is novel, and how well it is told; all None where it could not be learned."""
+
+    model: NoveltyModel | None = None
+    lda: LDAHead | None = None
+    known_x: NDArray[np.float32] | None = None
+    figures: NoveltyFigures | None = None
+
+
+def _learn_novelty(
+    head: AnyHead, exact: TrainingSet, chosen: Candidate, taxonomy: Taxonomy, config: TrainingConfig
+) -> _Novelty:
+    part = exact.take(part_of(exact, config.novelty_figures))
+    try:
+        examples = leave_classes_out(
+            lambda: new_head(chosen, config, quick=True), part.x, part.y, part.groups, taxonomy, 3, config.seed
         )
-        return _Validation(
-            Candidate(LinearHead.kind, config.l2_fallback),
-            1.0,
-            np.array([], np.int64),
-            np.zeros((0, len(classes))),
-            (note,),
-        )
-    folds = grouped_folds(learned.groups, k, config.seed, learned.y)
-    candidates = _candidates(config)
-    best: tuple[float, int] | None = None
-    values: list[NDArray[np.float64]] = []
-    for number, candidate in enumerate(candidates):
-        tell(0.05 + 0.8 * number / len(candidates), f"Trying {candidate}")
-        values.append(_out_of_fold(learned, folds, candidate, config, index))
-        rows = np.flatnonzero(testable)
-        loss = _balanced_loss(values[-1][rows], truth[rows])
-        if best is None or loss < best[0] - 1e-9:
-            best = loss, number
-    assert best is not None
-    rows = np.flatnonzero(testable)
-    decision = values[best[1]][rows]
-    proba = _cross_calibrated(decision, truth[rows], folds[rows])
-    return _Validation(candidates[best[1]], fit_temperature(decision, truth[rows]), rows, proba, ())
+        known = exact.x[part_of(exact, config.known_figures)]
+        # As it will be read back from the model's folder.
+        known = np.ascontiguousarray(known.astype(np.float16).astype(np.float32))
+        lda = LDAHead().fit(exact.x, exact.y)
+        far = exact.far_x if exact.far_x is not None and len(exact.far_x) else None
+        far_scores = None if far is None else Strangeness(head, lda, known, taxonomy).scores(far)
+        return _Novelty(fit_novelty(examples, far_scores), lda, known, _novelty_told(examples, far_scores))
+    except NotEnoughDataError:
+        return _Novelty()
 
 
-def _out_of_fold(
-    learned: TrainingSet, folds: NDArray[np.int64], candidate: Candidate, config: TrainingConfig, index: dict[str, int]
-) -> NDArray[np.float64]:
-    """Decision values (n, k) of each figure by a head that saw neither it nor its source."""
-    values = np.zeros((len(learned), len(index)))
-    weights = learned.weight_of_each()
-    labels = np.array(learned.y)
-    for fold in range(int(folds.max()) + 1):
-        seen, unseen = folds != fold, folds == fold
-        head = make_head(candidate.kind, candidate.l2, config.logit_adjustment)
-        head.fit(learned.x[seen], labels[seen], weights[seen], config.seed)
-        found = head.decision(learned.x[unseen])
-        # A class that this fold's head never met gets a value just below its least likely class, not minus infinity.
-        padded = np.repeat(found.min(axis=1, keepdims=True) - 1.0, len(index), axis=1)
-        padded[:, [index[label] for label in head.classes_]] = found
-        values[unseen] = padded
-    return values
+def _novelty_told(examples: NoveltyExamples, far: NDArray[np.float64] | None) -> NoveltyFigures | None:
+    """What the scores are worth on every second example, learned from the others; None where a half is too small."""
+    beyond = np.zeros((0, examples.known.shape[1])) if far is None else far
+    half = NoveltyExamples(examples.known[::2], examples.wrong[::2], examples.near[::2])
+    try:
+        model = fit_novelty(half, beyond[::2] if len(beyond) else None)
+    except NotEnoughDataError:
+        return None
+    return novelty_figures(
+        model.value(examples.known[1::2]), model.value(examples.near[1::2]), model.value(beyond[1::2]),
+        "Taxa left out on purpose, learned on every second figure and measured on the others.",
+    )  # fmt: skip
 
 
-def _balanced_loss(decision: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
-    """Log loss at its best temperature, each class counting the same: rare species are why people look."""
-    proba = apply_temperature(decision, fit_temperature(decision, truth))
-    per_class = [negative_log_likelihood(proba[truth == label], truth[truth == label]) for label in np.unique(truth)]
-    return float(np.mean(per_class))
-
-
-def _cross_calibrated(
-    decision: NDArray[np.float64], truth: NDArray[np.int64], folds: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Probabilities (n, k) whose temperature was fitted without the figure's own fold."""
-    proba = np.zeros_like(decision)
-    for fold in np.unique(folds):
-        own = folds == fold
-        proba[own] = apply_temperature(decision[own], fit_temperature(decision[~own], truth[~own]))
-    return proba
-
-
-def _notes_on_data(learned: TrainingSet, split: Split) -> list[str]:
+def _notes_on_data(learned: TrainingSet, exact: TrainingSet, split: Split) -> list[str]:
     notes = []
-    single = sorted(label for label, count in Counter(learned.y).items() if count == 1)
+    single = sorted(label for label, count in Counter(exact.y).items() if count == 1)
     if single:
         notes.append(f"Learned from a single figure each: {', '.join(single)}.")
+    if len(exact) < len(learned):
+        notes.append(f"{len(learned) - len(exact)} figures bear the name of a whole group; they train its members.")
     if split.borrowed_groups:
         notes.append(
             f"{len(split.borrowed_groups)} sources of the holdout hold the only figures of some taxon; "
@@ -295,35 +247,84 @@ def _notes_on_data(learned: TrainingSet, split: Split) -> list[str]:
     return notes
 
 
-def _report(
+def measured(
     head: AnyHead,
-    validation: _Validation,
-    learned: TrainingSet,
+    temperature: float,
+    validation: Validation,
+    exact: TrainingSet,
     held_out: TrainingSet,
     taxonomy: Taxonomy,
     config: TrainingConfig,
-    notes: list[str],
-) -> Report:
+    notes: Sequence[str],
+) -> tuple[Report, Evidence | None]:
+    """The report, and the evidence it rests on; None where nothing could be measured."""
+    remarks = list(notes)
+    held_out, rows, unchecked = _checked_only(exact, held_out, validation, config)
+    remarks += unchecked
     groups_of: dict[str, set[str]] = defaultdict(set)
-    for label, group in zip((*learned.y, *held_out.y), (*learned.groups, *held_out.groups), strict=True):
+    for label, group in zip((*exact.y, *held_out.y), (*exact.groups, *held_out.groups), strict=True):
         groups_of[label].add(group)
     rare = sorted(label for label, groups in groups_of.items() if len(groups) == 1)
     doubts = _doubts_about_holdout(held_out, groups_of, config)
+    evidence: Evidence | None = None
     if not doubts:
-        proba = apply_temperature(head.decision(held_out.x), validation.temperature)
+        decision = head.decision(held_out.x)
         absent = len(set(head.classes_) - set(held_out.y))
         if absent:
-            notes.append(f"{absent} of {len(head.classes_)} taxa have no figure in the holdout and are not measured.")
-        return measure(proba, held_out.y, head.classes_, held_out.groups, taxonomy, "holdout", config.seed, notes, rare)
-    rows = [int(row) for row in validation.rows]
-    if rows:
+            remarks.append(f"{absent} of {len(head.classes_)} taxa have no figure in the holdout and are not measured.")
+        evidence = _evidence(decision, apply_temperature(decision, temperature), held_out, head, exact, "holdout")
+    elif len(rows):
         doubts.append(
             "Measured by cross-validation grouped by source instead; "
             "this flatters slightly, as the head was chosen on it."
         )
-    y, groups = [learned.y[row] for row in rows], [learned.groups[row] for row in rows]
-    return measure(
-        validation.proba, y, head.classes_, groups, taxonomy, "cross-validation", config.seed, [*notes, *doubts], rare
+        tested = exact.take(validation.rows[rows])
+        evidence = _evidence(validation.decision[rows], validation.proba[rows], tested, head, exact, "cross-validation")
+    remarks += doubts
+    if evidence is None:
+        return Report("nothing", rare_classes=tuple(rare), notes=tuple(remarks)), None
+    report = measure(
+        evidence.proba, evidence.y, evidence.classes, evidence.groups, taxonomy, evidence.measured_on, config.seed,
+        remarks, rare,
+    )  # fmt: skip
+    return report, evidence
+
+
+def _checked_only(
+    exact: TrainingSet, held_out: TrainingSet, validation: Validation, config: TrainingConfig
+) -> tuple[TrainingSet, NDArray[np.int64], list[str]]:
+    """What may be measured on: figures that people here verified, as long as there are enough of them.
+
+    The holdout, places among the validated rows, and a remark where names that nobody checked are among them.
+    """
+    checked = exact.verified()[validation.rows]
+    if min(len(held_out), int(held_out.verified().sum())) >= config.holdout_min_figures:
+        held_out = held_out.take(np.flatnonzero(held_out.verified()))
+    if int(checked.sum()) >= config.holdout_min_figures:
+        return held_out, np.flatnonzero(checked), []
+    everything = np.arange(len(checked))
+    if checked.all() and held_out.verified().all():
+        return held_out, everything, []
+    return held_out, everything, ["Measured on names that nobody here has checked, too: too few are verified yet."]
+
+
+def _evidence(
+    decision: NDArray[np.float64],
+    proba: NDArray[np.float64],
+    tested: TrainingSet,
+    head: AnyHead,
+    learned: TrainingSet,
+    measured_on: str,
+) -> Evidence:
+    return Evidence(
+        decision=decision,
+        proba=proba,
+        y=tested.y,
+        classes=head.classes_,
+        groups=tested.groups,
+        sources=tested.source_of_each(),
+        measured_on=measured_on,
+        learned=dict(Counter(learned.y)),
     )
 
 

@@ -42,8 +42,11 @@ def absent(given: Path | None) -> str:
 
 
 def backbone_of(data: Path, weights: str) -> Backbone:
-    """The MobileNetV2 whose weights file has that name, without its ending."""
-    return load_backbone("mobilenet_v2", data / "weights" / f"{weights}.pth", allow_hub=False)
+    """The backbone whose weights file has that name, without its ending; `classical` has none."""
+    if weights == "classical":
+        return load_backbone(weights)
+    architecture = "squeezenet1_1" if weights == "squeezenet1_1" else "mobilenet_v2"
+    return load_backbone(architecture, data / "weights" / f"{weights}.pth", allow_hub=False)
 
 
 def embedded(data: Path, weights: str, files: Sequence[Path]) -> Floats:

@@ -166,7 +166,7 @@ def upgrade() -> None:
         with op.batch_alter_table(table) as batch_op:
             for (changed, _), column in ADDED.items():
                 if changed == table:
-                    batch_op.add_column(column.copy())
+                    batch_op.add_column(column._copy())
             for (changed, name, column), values in CHOICES.items():
                 if changed == table:
                     batch_op.create_check_constraint(op.f(f'ck_{table}_{name}'), one_of(column, values))

@@ -43,7 +43,7 @@ def butterflies(test_data: Path, imagenet_backbone: Backbone) -> tuple[NDArray[n
     return x, np.array([file.parent.name for file in files])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def taxonomy() -> Taxonomy:
     """Two genera of two species each, in one family."""
     parents = {"ant": "Formica", "bug": "Formica", "cat": "Felis", "dog": "Felis", "Formica": "life", "Felis": "life"}
@@ -51,7 +51,7 @@ def taxonomy() -> Taxonomy:
     return Taxonomy({**parents, "life": None}, {**ranks, "life": "family"})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_set() -> MakeSet:
     """Gaussian clouds on a sphere: `counts` figures of each class, two figures a source, `noise` apart."""
 

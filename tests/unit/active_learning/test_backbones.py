@@ -16,16 +16,27 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from active_learning import (
+    ARCHITECTURES,
     ArtifactError,
     Backbone,
     ClassicalDescriptor,
     ImageError,
     JoinedBackbone,
+    available,
     load_backbone,
     open_figure,
 )
 from active_learning.heads import fit_head
+from active_learning.images import to_square
 from active_learning.metrics import balanced_accuracy
+from active_learning.torch_networks import torchvision_network
+from active_learning.weights import stem
+
+# The largest numbers in the vector of one drawing, by their places.
+GOLDEN = {
+    "squeezenet1_1": {465: 0.391129, 433: 0.323400, 458: 0.297468},
+    "mobilenet_v2/inat_insect": {808: 0.217718, 687: 0.206856, 1275: 0.187549},
+}
 
 
 def drawing(hue: int, shape: str, size: tuple[int, int] = (200, 260), shift: int = 0) -> Image.Image:
@@ -117,6 +128,30 @@ def test_a_damaged_or_foreign_weights_file_is_refused(tmp_path: Path, test_data:
         load_backbone("mobilenet_v2", test_data / "weights/squeezenet1_1.pth")
 
 
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize("content", [b"", b"just words", b"PK\x03\x04" + bytes(40), b"\xff" * 64, b"{}" * 900])
+def test_a_file_that_is_no_weights_is_refused(tmp_path: Path, ending: str, content: bytes) -> None:
+    file = tmp_path / f"mobilenet_v2.{ending}"
+    file.write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"mobilenet_v2\.{ending}"):
+        load_backbone("mobilenet_v2", tmp_path)
+
+
+def test_a_file_of_other_things_than_tensors_is_refused(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    torch.save({"epoch": 3, "state_dict": {}}, tmp_path / "mobilenet_v2.pth")
+    with pytest.raises(ArtifactError, match="something else"):
+        load_backbone("mobilenet_v2", tmp_path)
+    save_file({}, tmp_path / "squeezenet1_1.safetensors")
+    with pytest.raises(ArtifactError, match="holds no weights"):
+        load_backbone("squeezenet1_1", tmp_path)
+    save_file({"features.0.weight": torch.zeros(3)}, tmp_path / "resnet50.safetensors")
+    with pytest.raises(ArtifactError, match="does not belong to resnet50"):
+        load_backbone("resnet50", tmp_path)
+
+
 def test_a_pickled_program_is_not_run(tmp_path: Path) -> None:
     import pickle
 
@@ -139,6 +174,94 @@ def test_weights_of_any_number_of_classes_load_and_have_versions_of_their_own(
     assert len({insects.version, small.version, imagenet_backbone.version}) == 3
     assert insects.version.startswith("mobilenet_v2@")
     assert np.linalg.norm(small.embed([drawing(0, "ellipse")])) == pytest.approx(1, abs=1e-5)
+
+
+def test_stored_vectors_stay_comparable(test_data: Path) -> None:
+    """A change here makes all stored embeddings of these networks wrong; it needs new versions, and a good reason."""
+    weights = test_data / "weights"
+    files = {"mobilenet_v2": "61cb71cf970c", "mobilenet_v2_inat_insect": "861ed29fb7d4"}
+    for file, digest in files.items():
+        assert load_backbone("mobilenet_v2", weights / f"{file}.pth").version == f"mobilenet_v2@{digest}"
+    small = load_backbone("squeezenet1_1", weights)
+    assert small.version == "squeezenet1_1@f8f96f2236ee"
+    insects = load_backbone("mobilenet_v2/inat_insect", weights)
+    for backbone in (small, insects):
+        vector = backbone.embed([drawing(0, "ellipse")])[0]
+        golden = GOLDEN[backbone.name]
+        assert vector[list(golden)] == pytest.approx(list(golden.values()), abs=1e-4)
+
+
+def test_other_weights_of_an_architecture_have_a_name_of_their_own(test_data: Path) -> None:
+    weights = test_data / "weights"
+    insects = load_backbone("mobilenet_v2/inat_insect", weights, allow_hub=False)
+    assert (insects.name, insects.dim) == ("mobilenet_v2/inat_insect", 1280)
+    assert insects.version == "mobilenet_v2/inat_insect@861ed29fb7d4"
+    joined = load_backbone("mobilenet_v2/inat_insect+squeezenet1_1", weights, allow_hub=False)
+    assert joined.name == "mobilenet_v2/inat_insect+squeezenet1_1"
+    assert joined.dim == 1280 + 512
+    assert joined.version.startswith(f"{insects.version}+squeezenet1_1@")
+
+
+def test_what_is_at_hand_is_told_by_the_names_of_the_files(test_data: Path, tmp_path: Path) -> None:
+    names = ("mobilenet_v2", "mobilenet_v2/inat_bird", "mobilenet_v2/inat_insect", "squeezenet1_1", "classical")
+    assert available(test_data / "weights") == names
+    assert available(None) == available(tmp_path / "absent") == ("classical",)
+    for file in ("mobilenet_v3_small_plates.pth", "resnet50.safetensors", "notes.txt", "unknown.pth", "timm--a.b.bin"):
+        (tmp_path / file).touch()
+    (tmp_path / "open_clip--hf-hub--team--net-2").mkdir()
+    (tmp_path / "open_clip--hf-hub--team--net-2" / "open_clip_config.json").touch()
+    (tmp_path / "mobilenet_v2").mkdir()
+    found = ("mobilenet_v3_small/plates", "open_clip:hf-hub:team/net-2", "resnet50", "timm:a.b", "classical")
+    assert available(tmp_path) == found
+    for name in found[:-1]:
+        assert stem(name) in {file.name if file.is_dir() else file.stem for file in tmp_path.iterdir()}
+
+
+def test_what_is_not_there_is_left_out_of_a_join(test_data: Path) -> None:
+    said: list[str] = []
+    one = load_backbone("mobilenet_v2/moths+squeezenet1_1", test_data / "weights", on_notice=said.append)
+    assert one.name == "squeezenet1_1"
+    assert "on no hub" in said[0]
+    none = load_backbone("mobilenet_v2/moths+mobilenet_v2/ferns", test_data / "weights", on_notice=said.append)
+    assert none.name == "classical"
+    assert len(said) == 3
+
+
+@pytest.mark.parametrize("name", ["no_such_net", "no_such_net/variant", "", "+", "mobilenet_v2+no_such_net"])
+def test_an_unknown_backbone_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match="There is no backbone"):
+        load_backbone(name, allow_hub=False)
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_each_architecture_gives_what_its_last_layers_see(name: str) -> None:
+    """Against the whole network of torchvision, unfolded, with norms that have something to fold."""
+    import torch
+    import torchvision
+
+    torch.manual_seed(0)
+    whole = getattr(torchvision.models, name)(weights=None).eval()
+    for part in whole.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean = torch.empty(part.num_features).uniform_(-0.2, 0.2)
+            part.running_var = torch.empty(part.num_features).uniform_(0.5, 2)
+    network = torchvision_network(name, whole.state_dict())
+    asked = ARCHITECTURES[name].preprocessing
+    image = drawing(30, "ellipse")
+    pixels = to_square(image, asked.side, asked.resample) / 255.0
+    batch = torch.tensor((pixels - asked.mean) / asked.std, dtype=torch.float32).permute(2, 0, 1)[None]
+    seen: list[torch.Tensor] = []
+    # SqueezeNet alone pools after its classes; of the others the first linear layer there is sees the pooled features.
+    ends = whole.fc if name == "resnet50" else whole.classifier
+    last = next((part for part in ends.modules() if isinstance(part, torch.nn.Linear)), None)
+    with torch.inference_mode():
+        if last is None:
+            seen.append(whole.features(batch).mean(dim=(2, 3)))
+        else:
+            last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+            whole(batch)
+    wanted = torch.nn.functional.normalize(seen[0], dim=1).numpy()
+    assert network.embed([image]) == pytest.approx(wanted, abs=1e-5)
 
 
 def test_safetensors_hold_the_same_network_under_the_same_version(

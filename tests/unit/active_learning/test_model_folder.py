@@ -15,23 +15,31 @@ from active_learning import ArtifactError, Taxonomy, TrainedModel, TrainingConfi
 MakeSet = Callable[..., TrainingSet]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data(make_set: MakeSet) -> TrainingSet:
     return make_set({"ant": 20, "bug": 20, "cat": 20})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(data: TrainingSet, taxonomy: Taxonomy) -> TrainedModel:
     return train(data, taxonomy, TrainingConfig())
 
 
-def test_a_loaded_model_is_the_saved_one(model: TrainedModel, data: TrainingSet, tmp_path: Path) -> None:
+def test_a_loaded_model_is_the_saved_one(
+    model: TrainedModel, data: TrainingSet, taxonomy: Taxonomy, tmp_path: Path
+) -> None:
     model.save(tmp_path / "models" / "7")
     again = TrainedModel.load(tmp_path / "models" / "7")
     assert (again.predict(data.x) == model.predict(data.x)).all()
     for field in ("classes", "temperature", "report", "config", "snapshot_hash", "backbone", "n_figures", "chosen"):
         assert getattr(again, field) == getattr(model, field)
     assert again.environment == model.environment
+    assert again.scales == model.scales
+    for ours, theirs in zip(again.judge(taxonomy).look(data.x), model.judge(taxonomy).look(data.x), strict=True):
+        assert (ours.claims, ours.sets, ours.verdicts) == (theirs.claims, theirs.sets, theirs.verdicts)
+        assert ours.novelty is not None
+        assert theirs.novelty is not None
+        assert (ours.novelty == theirs.novelty).all()
     assert sorted(file.name for file in (tmp_path / "models").rglob("*")) == ["7", "model.json", "model.safetensors"]
 
 

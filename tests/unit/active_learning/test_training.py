@@ -20,19 +20,19 @@ from active_learning import (
     snapshot_hash,
     train,
 )
-from active_learning.training import split_holdout
+from active_learning.training_set import split_holdout
 
 MakeSet = Callable[..., TrainingSet]
 FOUR = {"ant": 40, "bug": 40, "cat": 40, "dog": 40}
 CONFIG = TrainingConfig()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rich(make_set: MakeSet) -> TrainingSet:
     return make_set(FOUR)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(rich: TrainingSet, taxonomy: Taxonomy) -> TrainedModel:
     return train(rich, taxonomy, CONFIG)
 
@@ -93,6 +93,11 @@ def test_the_snapshot_hash_sees_every_change(rich: TrainingSet) -> None:
         replace(rich, x=moved),
         replace(rich, weights=np.linspace(1, 2, len(rich))),
         replace(rich, backbone="drawn@2"),
+        replace(rich, sources=("here",) * len(rich)),
+        replace(rich, at_random=np.arange(len(rich)) < 3),
+        replace(rich, checked=np.arange(len(rich)) > 2),
+        replace(rich, soft={rich.ids[0]: {"ant": 0.5, "bug": 0.5}}),
+        replace(rich, far_x=rich.x[:2]),
         rich.take(range(len(rich) - 1)),
     ]
     hashes = {snapshot_hash(data) for data in (rich, *changed)}
@@ -183,6 +188,11 @@ def test_the_report_survives_the_trip_through_json(model: TrainedModel) -> None:
         {"x": np.ones(3, dtype=np.float32)},
         {"weights": np.array([1.0, -1.0, 1.0])},
         {"weights": np.array([1.0])},
+        {"x": np.array([[1, 1], [0, 0], [1, 0]], dtype=np.float32)},
+        {"sources": ("one",)},
+        {"at_random": np.array([True])},
+        {"checked": np.array([True, False])},
+        {"far_x": np.full((1, 4), np.nan, dtype=np.float32)},
     ],
 )
 def test_a_training_set_that_does_not_fit_together_is_refused(spoil: dict[str, object]) -> None:
@@ -210,3 +220,77 @@ def test_a_dozen_real_photographs_a_species_give_a_model_worth_having(
     assert model.report.balanced_accuracy > 0.93
     assert model.report.accuracy_by_rank["genus"] >= model.report.accuracy_by_rank["species"]
     assert model.report.ece < 0.1
+
+
+def test_names_of_whole_groups_train_their_members(make_set: MakeSet, taxonomy: Taxonomy) -> None:
+    data = make_set(FOUR)
+    coarse = replace(data, y=tuple("Felis" if label in ("cat", "dog") and row % 5 else label
+                                   for row, label in enumerate(data.y)))  # fmt: skip
+    model = train(coarse, taxonomy, CONFIG)
+    assert model.classes == ("ant", "bug", "cat", "dog")
+    assert any("bear the name of a whole group" in note for note in model.report.notes)
+    without = train(coarse.take([row for row, y in enumerate(coarse.y) if y != "Felis"]), taxonomy, CONFIG)
+    fresh = make_set(FOUR, seed=5, first_id=1000)
+
+    def right(trained: TrainedModel) -> float:
+        said = np.array(trained.classes)[trained.predict(fresh.x).argmax(axis=1)]
+        return float((said == np.array(fresh.y)).mean())
+
+    assert right(model) >= right(without)
+
+
+def test_only_names_of_whole_groups_are_told_apart_at_their_rank(make_set: MakeSet, taxonomy: Taxonomy) -> None:
+    data = make_set(FOUR)
+    genera = replace(data, y=tuple(taxonomy.at_rank(label, "genus") or "" for label in data.y))
+    assert train(genera, taxonomy, CONFIG).classes == ("Felis", "Formica")
+
+
+def test_one_line_of_descent_is_no_difference_to_learn(make_set: MakeSet, taxonomy: Taxonomy) -> None:
+    data = make_set({"ant": 6, "bug": 6})
+    line = replace(data, y=tuple("ant" if label == "ant" else "Formica" for label in data.y))
+    with pytest.raises(NotEnoughDataError, match="one line of descent, down to ant"):
+        train(line, taxonomy, CONFIG)
+
+
+def test_shares_of_two_answers_pull_less_than_one_answer(make_set: MakeSet, taxonomy: Taxonomy) -> None:
+    data = make_set({"ant": 12, "bug": 12})
+    odd = next(row for row, label in enumerate(data.y) if label == "ant")
+    wrong = replace(data, y=tuple("bug" if row == odd else label for row, label in enumerate(data.y)))
+    shared = replace(wrong, soft={wrong.ids[odd]: {"ant": 0.5, "bug": 0.5}})
+    config = TrainingConfig(holdout_fraction=0.0)
+    of_ant = [train(one, taxonomy, config).predict(data.x[[odd]])[0, 0] for one in (wrong, shared, data)]
+    assert of_ant[0] < of_ant[1] < of_ant[2]
+
+
+def test_it_is_measured_on_names_that_were_checked(rich: TrainingSet, taxonomy: Taxonomy) -> None:
+    half = np.arange(len(rich)) % 4 < 2  # whole sources: two figures each
+    report = train(replace(rich, checked=half), taxonomy, TrainingConfig(holdout_fraction=0.0)).report
+    assert report.n == half.sum()
+    few = train(replace(rich, checked=np.arange(len(rich)) < 5), taxonomy, TrainingConfig(holdout_fraction=0.0)).report
+    assert few.n == len(rich)
+    assert any("nobody here has checked" in note for note in few.notes)
+
+
+def test_it_calibrates_on_figures_asked_for_by_chance_where_there_are_enough(
+    make_set: MakeSet, taxonomy: Taxonomy
+) -> None:
+    data = make_set({"ant": 160, "bug": 160}, noise=1.0)
+    by_chance = replace(data, at_random=np.arange(len(data)) % 4 < 2)
+    model = train(by_chance, taxonomy, TrainingConfig(holdout_fraction=0.0))
+    assert any("asked for by chance" in note for note in model.report.notes)
+    assert model.scales[0].n <= 160
+
+
+def test_a_budget_changes_the_time_and_not_the_kind_of_answer(make_set: MakeSet, taxonomy: Taxonomy) -> None:
+    data = make_set({"ant": 80, "bug": 80, "cat": 80, "dog": 80})
+    tight = TrainingConfig(validation_budget=4e4)
+    model = train(data, taxonomy, tight)
+    assert model.report.accuracy > 0.9
+    assert any("To be done in time" in note for note in model.report.notes)
+    assert train(data, taxonomy, tight, threads=2).head.tensors()["weight"].tobytes() == (
+        model.head.tensors()["weight"].tobytes()
+    )
+
+
+def test_threads_change_no_bit(rich: TrainingSet, model: TrainedModel, taxonomy: Taxonomy) -> None:
+    assert train(rich, taxonomy, CONFIG, threads=2).report == model.report
