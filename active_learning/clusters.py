@@ -188,7 +188,7 @@ def _take_over(beside: dict[int, set[int]], i: int, j: int) -> None:
 
 
 def _cluster(x: Floats, members: Rows) -> Cluster:
-    own = np.asarray(x, dtype=np.float64)[members]
+    own = np.asarray(x)[members].astype(np.float64)
     own /= np.linalg.norm(own, axis=1, keepdims=True)
     centre = own.sum(axis=0)
     to_centre = own @ (centre / np.linalg.norm(centre))

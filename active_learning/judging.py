@@ -77,7 +77,7 @@ class Judge:
         self.classes = head.classes_
         self._head, self._temperature, self._taxonomy = head, temperature, taxonomy
         self._ranks = RankModel(self.classes, taxonomy, scales) if scales else None
-        self._of_rank = {scale.rank: scale.temperature for scale in scales}
+        self._scales = tuple(scales)
         self._conformal = conformal
         self._novelty = novelty
         self._strangeness = (
@@ -86,11 +86,17 @@ class Judge:
             else None
         )
         self._lines = [taxonomy.lineage(qid)[1:] for qid in self.classes]
-        nodes = sorted({node for line in self._lines for node in line})
-        self._column = {node: column for column, node in enumerate(nodes)}
-        self._below = np.zeros((len(self.classes), len(nodes)), dtype=np.float32)
+        self._nodes = sorted({node for line in self._lines for node in line})
+        column = {node: place for place, node in enumerate(self._nodes)}
+        self._below = np.zeros((len(self.classes), len(self._nodes)), dtype=np.float32)
+        longest = max((len(line) for line in self._lines), default=0)
+        self._places = np.zeros((len(self.classes), longest), dtype=np.int64)  # columns of a leaf's ancestors
         for leaf, line in enumerate(self._lines):
-            self._below[leaf, [self._column[node] for node in line]] = 1.0
+            own = [column[node] for node in line]
+            self._below[leaf, own] = 1.0
+            self._places[leaf, : len(own)] = own
+            self._places[leaf, len(own) :] = own[-1] if own else 0
+        self._of_ranks = [rank_matrix(self.classes, taxonomy, rank) for rank in REPORTED_RANKS]
 
     def look(self, x: Floats, block: int = BLOCK) -> Iterator[Judged]:
         """What it says of figures with vectors (n, d), block by block, in their order. Raises as `decision` does."""
@@ -101,45 +107,57 @@ class Judge:
         """What it says of a few thousand figures at once."""
         decision = self._head.decision(x)
         proba = apply_temperature(decision, self._temperature)
-        claims = self._ranks.claims(decision) if self._ranks else [None] * len(x)
+        rolled = best_of(self._ranks, decision) if self._ranks else ()
         novelty, verdicts = None, None
         if self._novelty is not None and self._strangeness is not None:
             scores = self._strangeness.scores(x)
             novelty, verdicts = self._novelty.probability(scores), tuple(self._novelty.verdicts(scores))
-        above = self._above(decision, proba)
-        rolled = best_of(self._ranks, decision) if self._ranks else ()
-        return Judged(proba.astype(np.float32), tuple(claims), above, self._sets(proba), novelty, verdicts, rolled)
+        return Judged(
+            proba.astype(np.float32),
+            self._claims(rolled, len(x)),
+            self._above(decision, proba),
+            self._sets(proba),
+            novelty,
+            verdicts,
+            rolled,
+        )
+
+    def _claims(self, rolled: Sequence[RankBest], n: int) -> tuple[Claim | None, ...]:
+        """As `RankModel.claims` has it: the deepest rank whose best taxon lies above the threshold."""
+        found: list[Claim | None] = [None] * n
+        for scale, best in zip(self._scales, rolled, strict=True):
+            if scale.threshold is None:
+                continue
+            for row in np.flatnonzero(best.probability >= scale.threshold):
+                if found[row] is None:
+                    found[row] = Claim(best.taxa[row], scale.rank, float(min(best.probability[row], 1.0)))
+        return tuple(found)
 
     def _above(
         self, decision: NDArray[np.float64], proba: NDArray[np.float64]
     ) -> tuple[tuple[tuple[str, ...], Floats], ...]:
-        best = proba.argmax(axis=1)
-        by_rank = {rank: apply_temperature(decision, t).astype(np.float32) for rank, t in self._of_rank.items()}
-        plain = proba.astype(np.float32)
-        found: list[tuple[tuple[str, ...], Floats]] = [((), np.zeros(0, np.float32))] * len(proba)
-        for leaf in np.unique(best):
-            line, rows = self._lines[leaf], np.flatnonzero(best == leaf)
-            if not line:
-                continue
-            sums = np.stack(
-                [
-                    by_rank.get(self._taxonomy.rank(node) or "", plain)[rows] @ self._below[:, self._column[node]]
-                    for node in line
-                ],
-                axis=1,
-            )
-            # Each rank has a temperature of its own, yet nothing is less probable than what lies within it.
-            sums = np.maximum.accumulate(np.maximum(sums, plain[rows, leaf][:, None]), axis=1)
-            for row, values in zip(rows, np.minimum(sums, 1.0).astype(np.float32), strict=True):
-                found[row] = line, values
-        return tuple(found)
+        best, plain = proba.argmax(axis=1), proba.astype(np.float32)
+        if not self._nodes:
+            return tuple((line, np.zeros(0, np.float32)) for line in (self._lines[leaf] for leaf in best))
+        sums = plain @ self._below  # (m, nodes)
+        ranks = np.array([self._taxonomy.rank(node) or "" for node in self._nodes])
+        for scale in self._scales:
+            own = np.flatnonzero(ranks == scale.rank)
+            if len(own):
+                sums[:, own] = apply_temperature(decision, scale.temperature).astype(np.float32) @ self._below[:, own]
+        rows = np.arange(len(proba))
+        values = np.maximum(sums[rows[:, None], self._places[best]], plain[rows, best][:, None])
+        # Each rank has a temperature of its own, yet nothing is less probable than what lies within it.
+        values = np.minimum(np.maximum.accumulate(values, axis=1), 1.0).astype(np.float32)
+        return tuple((line, values[row, : len(line)]) for row, line in enumerate(self._lines[leaf] for leaf in best))
 
     def _sets(self, proba: NDArray[np.float64]) -> tuple[tuple[tuple[str, ...], int], ...]:
         if self._conformal is None:
             return tuple(((), 0) for _ in range(len(proba)))
         members = self._conformal.sets(proba, ALPHA)
         sizes = members.sum(axis=1)
-        holding = self._holding(members)
+        many = np.flatnonzero(sizes > MOST_LISTED)
+        holding = dict(zip(many.tolist(), self._holding(members[many]), strict=True))
         return tuple(
             (
                 tuple(self.classes[leaf] for leaf in np.flatnonzero(own))
@@ -153,8 +171,7 @@ class Judge:
     def _holding(self, members: NDArray[np.bool_]) -> list[str | None]:
         """The lowest taxon of a reported rank that holds all members of each set (m, k), or None."""
         found: list[str | None] = [None] * len(members)
-        for rank in reversed(REPORTED_RANKS):  # from the widest: lower ones overwrite it
-            ids, _, columns = rank_matrix(self.classes, self._taxonomy, rank)
+        for ids, _, columns in reversed(self._of_ranks):  # from the widest: lower ones overwrite it
             lowest = np.where(members, columns, len(self.classes)).min(axis=1)
             highest = np.where(members, columns, -1).max(axis=1)
             for row in np.flatnonzero((lowest == highest) & (lowest >= 0)):

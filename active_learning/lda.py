@@ -84,6 +84,7 @@ class LDAHead(Fitted):
         self._centre: Floats = np.zeros(0, dtype=np.float32)
         self._matrix: Floats = np.zeros((0, 0), dtype=np.float32)
         self._prototypes: Floats = np.zeros((0, 0), dtype=np.float32)  # (k, d), whitened
+        self._between: tuple[Floats, NDArray[np.float64], NDArray[np.float64]] | None = None  # of these prototypes
 
     def fit(
         self,
@@ -142,13 +143,22 @@ class LDAHead(Fitted):
         """
         middle = self._prototypes.mean(axis=0, dtype=np.float64)
         between = (self._prototypes - middle) / np.sqrt(len(self._prototypes))  # (k, d)
-        values, vectors = np.linalg.eigh(between @ between.T)
-        kept = values > 1e-9 * max(float(values.max(initial=0.0)), 1.0)
-        axes = between.T @ vectors[:, kept] / np.sqrt(values[kept])  # (d, r)
+        axes, values = self._axes_between(between)
         away = (self._checked_rows(x) - self._centre) @ self._matrix - middle  # (n, d)
-        along = np.square(away @ axes) * (values[kept] / (1.0 + values[kept]))  # (I + B)^-1 takes this much off
+        along = np.square(away @ axes) * (values / (1.0 + values))  # (I + B)^-1 takes this much off
         cloud = np.square(away).sum(axis=1) - along.sum(axis=1)
         return np.asarray(self.squared_distances(x).min(axis=1) - cloud)
+
+    def _axes_between(self, between: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The axes (d, r) along which classes lie apart, and their variances (r,); worked out once for each fit."""
+        if self._between is None or self._between[0] is not self._prototypes:
+            small = between @ between.T if len(between) <= between.shape[1] else between.T @ between
+            values, vectors = np.linalg.eigh(small)
+            kept = values > 1e-9 * max(float(values.max(initial=0.0)), 1.0)
+            turned = between.T @ vectors[:, kept] if len(between) <= between.shape[1] else vectors[:, kept]
+            axes = turned / np.linalg.norm(turned, axis=0)
+            self._between = self._prototypes, axes, values[kept]
+        return self._between[1], self._between[2]
 
     def tensors(self) -> dict[str, NDArray[np.generic]]:
         """The fitted weights by name, for saving."""

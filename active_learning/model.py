@@ -54,7 +54,7 @@ class TrainingConfig:
     validation_budget: float = 2e9  # figures x taxa x vector length of all cross-validation fits: about 15 s on a core
     sure_target: float = 0.95  # share of right ones among what is said aloud
     novelty_figures: int = 1500  # of so many figures it is learned what is novel
-    known_figures: int = 4096  # vectors kept with the model, to see what lies far from all of them
+    known_figures: int = 2048  # vectors kept with the model, to see what lies far from all of them
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.holdout_fraction < 1.0:

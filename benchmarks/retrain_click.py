@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
+from pydantic import SecretStr
 from sqlmodel import SQLModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -35,6 +37,7 @@ from icones.config import Settings
 from icones.db import Database
 from icones.jobs import runner
 from icones.jobs.embedding import backbone_of
+from icones.learning import queries
 from icones.models import (
     Answer,
     Campaign,
@@ -213,8 +216,18 @@ def peak_mib(process: subprocess.Popen[bytes]) -> float:
     return highest
 
 
-def click(settings: Settings, database: Database, campaign: Campaign) -> tuple[float, float, JobRun]:
-    """Seconds from the click to the question on the screen, the worker's highest memory in MiB, and the run."""
+@dataclass(frozen=True)
+class Clicked:
+    """Seconds from the click to the question on the screen and to the end of the run, and the highest memory in MiB."""
+
+    shown_s: float
+    ended_s: float
+    highest_mib: float
+    run: JobRun
+
+
+def click(settings: Settings, database: Database, campaign: Campaign) -> Clicked:
+    """Click, wait for the question of the new model, then for the run to end (groups of look-alikes, the index)."""
     from fastapi.testclient import TestClient
 
     with TestClient(create_app(settings)) as client:
@@ -226,22 +239,27 @@ def click(settings: Settings, database: Database, campaign: Campaign) -> tuple[f
             with database.writing() as session:
                 run = runner.ask(session, JobKind.RETRAIN, session.get_one(Campaign, campaign.id), utc_now())
                 run_id = run.id or 0
-            highest = 0.0
+            shown, highest = 0.0, 0.0
             while run.state not in (JobState.DONE, JobState.FAILED):
                 time.sleep(0.2)
                 highest = max(highest, peak_mib(worker))
                 with database.reading() as session:
                     run = session.get_one(JobRun, run_id)
+                    serves = queries.champion(session, campaign.id or 0) is not None
+                if serves and not shown:
+                    page = client.get("/c/drawn/tag")
+                    shown = time.perf_counter() - before
+                    if page.status_code != 200:
+                        raise SystemExit(f"The tag page answered {page.status_code}.")
                 if time.perf_counter() - before > 900:
-                    raise SystemExit("The run did not end within a quarter of an hour.")
-            page = client.get("/c/drawn/tag")
-            seconds = time.perf_counter() - before
+                    raise SystemExit(f"The run did not end within a quarter of an hour.\n{run.log}")
+            ended = time.perf_counter() - before
         finally:
             worker.terminate()
             worker.wait(30)
-    if run.state is not JobState.DONE or not run.result.get("published") or page.status_code != 200:
+    if run.state is not JobState.DONE or not shown:
         raise SystemExit(f"Nothing was published: {run.problem or run.result}\n{run.log}")
-    return seconds, highest, run
+    return Clicked(shown, ended, highest, run)
 
 
 def peer(x: Floats, species: NDArray[np.int64], labelled: int) -> float:
@@ -269,39 +287,38 @@ def main() -> int:
     arguments = parser.parse_args()
     x, species = drawn(arguments.figures, arguments.taxa)
     with tempfile.TemporaryDirectory(prefix="icones-bench-") as folder:
+        weights = Path(folder) / "weights"
+        put_network(weights)
+        key = SecretStr("for this benchmark only, nothing of it is kept")
         settings = Settings(
             _env_file=None,
             data_dir=Path(folder),
-            secret_key="for this benchmark only, nothing of it is kept",
+            secret_key=key,
             threads=2,
+            weights_dir=weights,
+            weights_from_hub=False,
         )
         database = Database(settings.database)
         database.migrate()
         campaign = fill(settings, database, x, species, arguments.labels, arguments.taxa)
-        seconds, highest, run = click(settings, database, campaign)
+        clicked = click(settings, database, campaign)
         database.close()
     theirs = peer(x, species, arguments.labels)
-    accuracy = run.result["why"]
     text = machine_and_day() + "\n\n"
-    text += markdown(
-        ["figures", "labels", "taxa", "click to question", "highest memory", "fit and predict alone: forest", "ratio"],
-        [
-            [
-                f"{arguments.figures:,}", f"{arguments.labels:,}", arguments.taxa, f"{seconds:.1f} s",
-                f"{highest:,.0f} MiB", f"{theirs:.1f} s", f"{theirs / seconds:.1f} x",
-            ]
-        ],
-        left=0,
-    )  # fmt: skip
+    head = ["figures", "labels", "taxa", "click to question", "to the end of the run", "highest memory"]
+    row = [f"{arguments.figures:,}", f"{arguments.labels:,}", f"{arguments.taxa}", f"{clicked.shown_s:.1f} s"]
+    row += [f"{clicked.ended_s:.1f} s", f"{clicked.highest_mib:,.0f} MiB", f"{theirs:.1f} s"]
+    row.append(f"{theirs / clicked.shown_s:.2f}")
+    text += markdown([*head, "the forest alone: fit and predict", "forest / click"], [row], left=0)
     misses = []
-    if seconds > GOAL_S:
-        misses.append(f"- MISS: {seconds:.1f} s, goal {GOAL_S:.0f} s.")
-    if highest > GOAL_MIB:
-        misses.append(f"- MISS: {highest:,.0f} MiB, goal {GOAL_MIB:,.0f} MiB.")
+    if clicked.shown_s > GOAL_S:
+        misses.append(f"- MISS: {clicked.shown_s:.1f} s, goal {GOAL_S:.0f} s.")
+    if clicked.highest_mib > GOAL_MIB:
+        misses.append(f"- MISS: {clicked.highest_mib:,.0f} MiB, goal {GOAL_MIB:,.0f} MiB.")
     text += "\n" + "".join(f"\n{miss}" for miss in misses)
-    print(f"{text}\n{accuracy}")
+    print(f"{text}\n{clicked.run.result['why']}")
     if arguments.log:
-        print(run.log)
+        print(clicked.run.log)
     if arguments.write:
         heading = 'From a click on "retrain" to a new question on screen'
         write_section("retrain_click", text.strip(), heading, (__doc__ or "").partition("\n\n")[2].partition("\n\n")[0])

@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = database
     app.state.templates = make_environments()
     app.state.images = ImageStore(settings.data_dir / "images")
-    app.state.similar = SimilarFigures(settings.data_dir / "index")
+    app.state.similar = SimilarFigures(settings.data_dir / "index", settings.threads)
     app.add_middleware(
         SessionMiddleware,
         secret_key=settings.secret_key.get_secret_value(),

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from icones import __version__
-from icones.commands import administration, collections, depicts, loop, serving
+from icones.commands import administration, collections, depicts, loop, serving, tuning
 from icones.errors import IconesError
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for part in (serving, administration, collections, loop, depicts):
+for part in (serving, administration, collections, loop, tuning, depicts):
     part.add_to(app)
 
 

@@ -65,9 +65,11 @@ class Settings(BaseSettings):
     admins: tuple[str, ...] = ()
 
     backbone: str = "mobilenet_v3_small"
+    backbones: tuple[str, ...] = ()
     weights_dir: Path | None = None
     weights_from_hub: bool = True
     threads: int = Field(default=2, ge=1, le=64)
+    shard_figures: int = Field(default=250, ge=1)
 
     taxa_days: float = Field(default=30.0, ge=0)
     scope_taxa: int = Field(default=20_000, ge=0)

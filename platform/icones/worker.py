@@ -21,13 +21,15 @@ from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import Database
 from icones.depicts import queries as edits
+from icones.identifications import crowd_queries as crowd
 from icones.identifications import queries as identifications
-from icones.jobs import queries, runner, taxa
+from icones.jobs import queries, runner, shard_queries, taxa
 from icones.jobs.care import LOOK_BACK
 from icones.jobs.listing import is_check_due
 from icones.jobs.pens import STOP_PAGE
 from icones.jobs.queue import WIKI_LANE, make_queue
 from icones.learning import queries as learning
+from icones.learning import trials
 from icones.models import Campaign, JobKind, JobState, Writes
 
 log = logging.getLogger(__name__)
@@ -56,18 +58,23 @@ class Clock:
         return (self._queue, self._wiki_lane)
 
     def sweep(self) -> None:
-        """Send waiting runs to the queue, take up killed ones, and give a sign of life."""
+        """Send waiting runs and calls for a hand to the queue, take up killed runs, and give a sign of life."""
         now = utc_now()
         runner.take_up_silent(self._database, now)
         with self._database.writing() as session:
             queries.beat(session, NAME, now)
             ready = [(run.id or 0, run.kind) for run in queries.ready(session)]
-        pending = {int(task.args[0]) for queue in self.queues for task in queue.pending()}
+            wanting = shard_queries.runs_with_work(session, now)
+        pending = {(task.name, int(task.args[0])) for queue in self.queues for task in queue.pending()}
         for run_id, kind in ready:
             # A message may have been taken in vain, while another run of the campaign went on: it is sent again.
-            if run_id not in pending:
+            if ("run", run_id) not in pending:
                 lane = self._wiki_lane if kind in queries.BESIDE else self._queue
                 lane.run(run_id)
+        for run_id in wanting:
+            # Whoever has nothing to do takes it; as long as parts are left, the next one is sent for the next worker.
+            if ("lend", run_id) not in pending:
+                self._queue.lend(run_id)
 
     def ask_for_what_is_due(self) -> None:
         """Ask for syncs whose time has come and for retraining where enough was newly verified."""
@@ -78,6 +85,10 @@ class Clock:
                     runner.ask(session, JobKind.SYNC, campaign, now, trigger="schedule")
                 if retrain_is_due(session, campaign):
                     runner.ask(session, JobKind.RETRAIN, campaign, now, trigger="labels")
+                if crowd_is_due(session, campaign):
+                    runner.ask(session, JobKind.CROWD, campaign, now, trigger="schedule")
+                if choose_is_due(session, campaign):
+                    runner.ask(session, JobKind.CHOOSE, campaign, now, trigger="labels")
                 if push_is_due(session, campaign, now):
                     runner.ask(session, JobKind.PUSH, campaign, now, trigger="schedule")
                 if care_is_due(session, campaign, now):
@@ -98,6 +109,13 @@ class Clock:
         """Ask for the renewal of what Wikidata says of the taxa, where it is old."""
         with self._database.writing() as session:
             taxa.ask_for_what_is_due(session, self._settings, utc_now())
+
+    def ask_for_crowds(self) -> None:
+        """Ask for the nightly weighing of votes, wherever there are some."""
+        with self._database.writing() as session:
+            for campaign in campaigns.all_open(session):
+                if crowd.has_votes(session, campaign.id or 0):
+                    runner.ask(session, JobKind.CROWD, campaign, utc_now(), trigger="schedule")
 
     def ask_for_invariants(self) -> None:
         """Ask for the nightly check, in the name of the first campaign there is."""
@@ -120,6 +138,23 @@ def retrain_is_due(session: Session, campaign: Campaign) -> bool:
     return identifications.n_verified_since(session, campaign.id or 0, since) >= campaign.retrain_after
 
 
+def crowd_is_due(session: Session, campaign: Campaign) -> bool:
+    """Say whether a model was trained since the votes were last weighed; it has its own opinion of them."""
+    trained = queries.last_finished(session, campaign.id or 0, [JobKind.RETRAIN])
+    if trained is None or trained.state is not JobState.DONE or trained.finished_at is None:
+        return False
+    weighed = queries.last_finished(session, campaign.id or 0, [JobKind.CROWD])
+    if weighed is not None and (weighed.started_at or weighed.created_at) > trained.finished_at:
+        return False
+    return crowd.has_votes(session, campaign.id or 0)
+
+
+def choose_is_due(session: Session, campaign: Campaign) -> bool:
+    """Say whether enough was verified to compare networks for the first time; what was asked for so is not repeated."""
+    last = queries.last_finished(session, campaign.id or 0, [JobKind.CHOOSE])
+    return (last is None or last.trigger != "labels") and trials.is_due(session, campaign)
+
+
 def push_is_due(session: Session, campaign: Campaign, now: datetime) -> bool:
     """Say whether something that was sent off can be written now, as far as we know without asking the wiki."""
     only_removals = campaign.writes is Writes.OFF or campaign.writing_paused_at is not None
@@ -140,13 +175,17 @@ def care_is_due(session: Session, campaign: Campaign, now: datetime) -> bool:
     return last is None or (last.finished_at or now) < now - CARE_EVERY
 
 
-def work(settings: Settings, database: Database, beside: int = 0) -> None:
-    """Work until told to stop (SIGINT, SIGTERM), or until the process ``beside`` that started us is no more."""
+def work(settings: Settings, database: Database, beside: int = 0, *, with_clock: bool = True) -> None:
+    """Work until told to stop (SIGINT, SIGTERM), or until the process ``beside`` that started us is no more.
+
+    Without the clock it carries out what another worker puts in the queue, and asks for nothing itself.
+    """
     clock = Clock(settings, database)
     scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
     scheduler.add_job(clock.sweep, "interval", seconds=SWEEP_S)
     scheduler.add_job(clock.ask_for_what_is_due, "interval", seconds=20)
     scheduler.add_job(clock.ask_for_taxa, "cron", hour=2, minute=40)
+    scheduler.add_job(clock.ask_for_crowds, "cron", hour=3, minute=0)
     scheduler.add_job(clock.ask_for_invariants, "cron", hour=3, minute=20)
     consumers = [
         queue.create_consumer(workers=1, worker_type="thread", periodic=False, initial_delay=0.1, max_delay=0.5)
@@ -159,8 +198,9 @@ def work(settings: Settings, database: Database, beside: int = 0) -> None:
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
-    clock.sweep()
-    scheduler.start()
+    if with_clock:
+        clock.sweep()
+        scheduler.start()
     for consumer in consumers:
         consumer.start()
     log.info("the worker is ready")
@@ -171,6 +211,7 @@ def work(settings: Settings, database: Database, beside: int = 0) -> None:
         if beside and os.getppid() != beside:
             log.warning("the server that started this worker is gone; so is the worker")
             break
-    scheduler.shutdown(wait=False)
+    if with_clock:
+        scheduler.shutdown(wait=False)
     for consumer in consumers:
         consumer.stop(graceful=False)

@@ -163,12 +163,13 @@ def _two_disagree(anna: Page, ben: Page, address: str) -> tuple[int, str]:
     anna.goto(f"{address}/c/{SLUG}")
     anna.get_by_role("link", name=re.compile("tagging|naming|Start|Help", re.IGNORECASE)).first.click()
     expect(anna.get_by_role("heading", name=re.compile("What is"))).to_be_visible()
-    expect(anna.locator(".suggestion")).not_to_have_count(0)
+    expect(anna.get_by_text("What the model thinks, it says after your answer.")).to_be_visible()
     anna.goto(f"{address}/c/{SLUG}/tag?figure={figure}")
     picture(anna, "tag")
     assert violations(anna) == []
     choose(anna, "painted lady")
     expect(anna.locator(".toast")).to_contain_text("Saved")
+    expect(anna.locator(".toast")).to_contain_text("The model")
     assert figure_on_screen(anna) != figure
     ben.goto(f"{address}/c/{SLUG}/tag?figure={figure}")
     choose(ben, "pieris rpae")  # a slip of the finger is forgiven

@@ -21,6 +21,8 @@ HERE = "/c/butterflies"
 @pytest.fixture
 def address(settings: Settings, database: Database, campaign: Campaign, tmp_path: Path) -> Iterator[str]:
     """A demo installation with twelve figures and a model, served with its worker."""
+    with database.writing() as session:
+        session.get_one(Campaign, campaign.id).blind_votes = 0  # suggestions from the first person on
     verify(database, campaign, range(6))
     assert run(settings, database, campaign, JobKind.RETRAIN).state is JobState.DONE
     told = settings.model_copy(update={"base_url": f"http://127.0.0.1:{free_port()}"})
@@ -144,6 +146,7 @@ def test_every_page_fits_a_phone_and_is_accessible(address: str, person: Callabl
     sign_in(page, address, "curator")
     paths = ("/", "/me", "/about", "/api", "/data-dictionary", "/sign-in", "/campaigns/new", HERE, f"{HERE}/tag")
     more = ("review", "i/1", "f/1/similar", "curate", "curate/rules", "curate/people", "curate/exports", "models/1")
+    more += ("clusters", "identify", "backbones", "similar")
     for path in (*paths, *(f"{HERE}/{one}" for one in more)):
         page.goto(address + path)
         assert violations(page) == [], path

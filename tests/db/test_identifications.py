@@ -13,6 +13,7 @@ from icones.identifications.service import Submission
 from icones.models import (
     Answer,
     Campaign,
+    ConsensusRule,
     DeterminationState,
     Ending,
     Person,
@@ -21,7 +22,8 @@ from icones.models import (
     Role,
 )
 from icones.people import service as people
-from tests.support.campaigns import ADMIRAL, FAMILY, GENUS, LADY, WHITE, figure_ids
+from icones.review import queries as review
+from tests.support.campaigns import ADMIRAL, FAMILY, GENUS, LADY, ROOT, WHITE, figure_ids
 from tests.support.people import new_submission
 
 NOW = utc_now()
@@ -185,3 +187,53 @@ def test_changed_rules_decide_anew(database: Database, campaign: Campaign) -> No
         changed = service.recompute(session, own, [figure], utc_now() + timedelta(seconds=1))
         assert changed == 1
         assert queries.determinations(session, [figure])[figure].state is DeterminationState.OPEN
+
+
+def test_a_dispute_with_a_common_group_is_asked_of_volunteers_and_of_specialists(
+    database: Database, campaign: Campaign
+) -> None:
+    figure = figure_ids(database, campaign)[5]
+    for name, qid in (("Anna", ADMIRAL), ("Bert", LADY)):
+        says(database, person(database, name, campaign), figure, qid)
+    carl = person(database, "Carl", campaign)
+    with database.reading() as session:
+        state = queries.determinations(session, [figure])[figure]
+        task = session.get_one(ReviewTask, figure)
+        offered = review.next_for(session, campaign.id or 0, carl.id, NOW, None)
+        rows, _ = review.for_specialists(session, campaign.id or 0, [], 0, 5)
+    assert (state.state, state.taxon_qid) == (DeterminationState.DISPUTED, GENUS)
+    assert (task.queue, task.reason) == (Queue.VOLUNTEER, "disputed")
+    assert offered == figure == rows[0][0].figure_id
+    for name, qid in (("Carl", ADMIRAL), ("Dora", LADY), ("Emil", ADMIRAL), ("Fien", LADY)):
+        says(database, person(database, name, campaign), figure, qid)
+    with database.reading() as session:
+        assert session.get_one(ReviewTask, figure).queue is Queue.SPECIALIST
+
+
+def test_by_the_other_rule_nothing_is_told_of_a_dispute(database: Database, campaign: Campaign) -> None:
+    figure = figure_ids(database, campaign)[0]
+    with database.writing() as session:
+        session.get_one(Campaign, campaign.id).rule = ConsensusRule.NAMED
+    for name, qid in (("Anna", ADMIRAL), ("Bert", LADY)):
+        says(database, person(database, name, campaign), figure, qid)
+    with database.reading() as session:
+        state = queries.determinations(session, [figure])[figure]
+        assert (state.state, state.taxon_qid) == (DeterminationState.DISPUTED, None)
+        assert session.get_one(ReviewTask, figure).queue is Queue.SPECIALIST
+
+
+@pytest.mark.parametrize(
+    ("within", "is_theirs"),
+    [(ADMIRAL, True), (GENUS, True), (FAMILY, True), (ROOT, True), (WHITE, False), (None, True)],
+)
+def test_what_the_model_is_sure_lies_outside_their_field_is_not_a_specialists(
+    database: Database, campaign: Campaign, within: str | None, is_theirs: bool
+) -> None:
+    figure = figure_ids(database, campaign)[0]
+    with database.writing() as session:
+        task = session.get_one(ReviewTask, figure)
+        task.reason, task.within_qid = "unsure", within
+    with database.reading() as session:
+        rows, total = review.for_specialists(session, campaign.id or 0, [], 0, 5, field={FAMILY})
+    assert [row[0].figure_id for row in rows] == ([figure] if is_theirs else [])
+    assert total == len(rows)

@@ -17,6 +17,7 @@ from icones.db import Database
 from icones.exports import service as exports
 from icones.identifications import queries as identifications
 from icones.jobs.taxa import keep_taxa
+from icones.learning import labels
 from icones.learning import queries as learning_queries
 from icones.learning import service as learning
 from icones.models import Campaign, DeterminationState, Identification, Role, Taxon
@@ -204,10 +205,10 @@ def test_a_model_learns_one_class_of_what_was_merged(database: Database, campaig
         says(database, cora, figure, qid)
     keep(database, into(OLD, LADY))
     with database.writing() as session:
-        vector = np.zeros(4, dtype=np.float32)
+        vector = np.ones(4, dtype=np.float32) / 2
         waiting = learning.to_embed(session, campaign, "eye")
         learning.keep_embeddings(session, "eye", [(item, vector) for item in waiting], NOW)
-        _, record = learning.training_set(session, campaign, "eye")
+        record = labels.gather(session, campaign, "eye").record
         shown = learning_queries.examples(session, campaign.id or 0, [LADY], 5)
     assert [label["taxon"] for label in record] == [LADY, LADY, ADMIRAL]
     assert [figure for figure, _ in shown[LADY]] == figures[:2]

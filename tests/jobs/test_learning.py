@@ -100,7 +100,9 @@ def test_the_same_snapshot_gives_the_same_numbers(settings: Settings, database: 
     with database.reading() as session:
         second, first = queries.versions(session, campaign.id or 0)
     assert first.snapshot_hash == second.snapshot_hash
+    verdicts = [version.report.pop("verdict") for version in (first, second)]
     assert first.report == second.report
+    assert [verdict["publish"] for verdict in verdicts] == [True, False]
     assert (first.state, second.state) == (ModelState.CHAMPION, ModelState.REJECTED)
 
 
@@ -138,3 +140,19 @@ def test_a_class_with_one_image_is_learned_and_noted(settings: Settings, databas
         version = queries.versions(session, campaign.id or 0)[0]
     assert version.report["rare_classes"] == [WHITE]
     assert WHITE in {one["qid"] for one in version.report["per_class"]}
+
+
+def test_a_network_whose_model_is_no_better_is_given_up_again(
+    settings: Settings, database: Database, campaign: Campaign
+) -> None:
+    verify(database, campaign, range(9))
+    run(settings, database, campaign, JobKind.RETRAIN)
+    with database.writing() as session:
+        session.get_one(Campaign, campaign.id).backbone = "classical"  # as a comparison would have chosen it
+        asked = runner.ask(session, JobKind.RETRAIN, campaign, utc_now(), parameters={"backbone_before": ""})
+    runner.execute(settings, database, asked.id or 0, JOBS)
+    with database.reading() as session:
+        done = session.get_one(JobRun, asked.id)
+        assert (done.state, done.result["published"]) == (JobState.DONE, False)
+        assert session.get_one(Campaign, campaign.id).backbone == ""
+        assert "the network before it is used again" in done.log

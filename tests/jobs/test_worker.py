@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -280,3 +281,37 @@ def test_no_worker_outlives_its_server(settings: Settings, database: Database, h
 
 def children_of(pid: int) -> list[int]:
     return [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+
+
+def test_a_process_that_wakes_after_another_took_its_run_up_writes_nothing(
+    settings: Settings, database: Database, campaign: Campaign
+) -> None:
+    with database.writing() as session:
+        run_id = runner.ask(session, JobKind.PREDICT, campaign, utc_now()).id or 0
+    with database.writing() as session:
+        assert queries.claim(session, run_id, utc_now())
+    asleep = runner.Progress(database, run_id, attempt=1)
+    asleep.step("Begun")
+    runner.take_up_silent(database, utc_now() + timedelta(hours=1))
+    with database.writing() as session:
+        assert queries.claim(session, run_id, utc_now())
+    with pytest.raises(runner.CancelledError):
+        asleep.step("Awake again")
+    with database.reading() as session:
+        assert "Awake again" not in session.get_one(JobRun, run_id).log
+
+
+def test_of_two_runs_of_a_campaign_claimed_at_once_one_waits(
+    settings: Settings, database: Database, campaign: Campaign
+) -> None:
+    with database.writing() as session:
+        runs = [runner.ask(session, kind, campaign, utc_now()).id or 0 for kind in (JobKind.PREDICT, JobKind.RETRAIN)]
+    together = threading.Barrier(2)
+
+    def claimed(run_id: int) -> bool:
+        together.wait(10)
+        with database.writing() as session:
+            return queries.claim(session, run_id, utc_now())
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(claimed, runs)) == [False, True]

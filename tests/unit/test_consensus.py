@@ -1,10 +1,15 @@
 """The rule by which identifications become a determination: cases that people argue about, and properties."""
 
-from hypothesis import given
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icones.identifications.consensus import Rule, Vote, decide
-from icones.models import Answer, DeterminationState
+from active_learning import Scene, Taxonomy, agree
+from active_learning import Vote as CrowdVote
+from icones.identifications.consensus import Rule, Verdict, Vote, compatible, decide
+from icones.models import Answer, ConsensusRule, DeterminationState
 
 LINEAGES = {
     "vanessa": ("vanessa", "nymphalidae", "lepidoptera"),
@@ -115,13 +120,17 @@ answers = st.one_of(
     nodes.map(lambda qid: (Answer.TAXON, qid)),
     st.sampled_from([Answer.NO_ORGANISM, Answer.CANNOT_TELL, Answer.IMAGINARY]).map(lambda one: (one, None)),
 )
-crowds = st.lists(st.tuples(answers, st.booleans()), max_size=7).map(
-    lambda rows: [Vote(n, special, answer, qid) for n, ((answer, qid), special) in enumerate(rows)]
+crowds = st.lists(st.tuples(answers, st.booleans(), st.booleans()), max_size=7).map(
+    lambda rows: [
+        Vote(n, special, answer, qid, disagrees) for n, ((answer, qid), special, disagrees) in enumerate(rows)
+    ]
 )
 volunteers = st.lists(answers, max_size=7).map(
     lambda rows: [Vote(n, False, answer, qid) for n, (answer, qid) in enumerate(rows)]
 )
-rules = st.builds(Rule, st.integers(1, 4), st.floats(0.5, 1.0, allow_nan=False), st.booleans())
+rules = st.builds(
+    Rule, st.integers(1, 4), st.floats(0.5, 1.0, allow_nan=False), st.booleans(), st.sampled_from(ConsensusRule)
+)
 
 
 @given(crowds, rules, st.randoms(use_true_random=False))
@@ -141,7 +150,7 @@ def test_nothing_is_agreed_by_fewer_than_the_quorum(votes: list[Vote], rule: Rul
 @given(crowds, rules)
 def test_what_is_agreed_was_named_by_somebody(votes: list[Vote], rule: Rule) -> None:
     verdict = decide(votes, rule, LINEAGES, has_prediction=False)
-    if verdict.taxon_qid is not None:
+    if verdict.taxon_qid is not None and verdict.state is not DeterminationState.DISPUTED:
         assert verdict.taxon_qid in {vote.taxon_qid for vote in votes}
 
 
@@ -158,3 +167,131 @@ def test_one_more_voice_for_what_is_agreed_never_undoes_it(votes: list[Vote], ru
         again = decide([*votes, taxon(99, verdict.taxon_qid)], rule, LINEAGES, has_prediction=False)
         assert again.state is DeterminationState.AGREED
         assert verdict.taxon_qid in LINEAGES[again.taxon_qid or ""]
+
+
+COMMUNITY = Rule(agreement=2 / 3, consensus=ConsensusRule.COMMUNITY)
+
+
+def told(*votes: Vote) -> tuple[DeterminationState, str | None]:
+    return state(*votes, rule=COMMUNITY)
+
+
+def stops(person: int, qid: str) -> Vote:
+    return Vote(person, False, Answer.TAXON, qid, disagrees=True)
+
+
+A, C, R, V, N, L = "atalanta", "cardui", "rapae", "vanessa", "nymphalidae", "lepidoptera"
+AGREED, DISPUTED, OPEN = DeterminationState.AGREED, DeterminationState.DISPUTED, DeterminationState.OPEN
+
+
+@pytest.mark.parametrize(
+    ("named", "stopped", "expected"),
+    [
+        ([A], [], (OPEN, None)),
+        ([A, A], [], (AGREED, A)),
+        ([V, A], [], (AGREED, V)),
+        ([V, A, A], [], (AGREED, A)),
+        # What nobody named is told, and goes on being asked.
+        ([A, C], [], (DISPUTED, V)),
+        ([A, R], [], (DISPUTED, L)),
+        ([A, C, V], [], (DISPUTED, V)),
+        # Two of three are two thirds, and not more.
+        ([A, A, C], [], (DISPUTED, V)),
+        ([A, A, A, C], [], (AGREED, A)),
+        ([A, A, A, A, C, C], [], (DISPUTED, V)),
+        ([A, A, R], [], (DISPUTED, L)),
+        ([A, A, A, C, N], [], (AGREED, A)),
+        # "Not more exactly than this" is against all below.
+        ([A], [V], (DISPUTED, V)),
+        ([A, A], [V], (DISPUTED, V)),
+        ([A, A, A], [V], (AGREED, A)),
+        ([A], [V, V], (AGREED, V)),
+        ([A, C], [V, V, V], (AGREED, V)),
+        ([A, C], [V, V], (DISPUTED, V)),
+        ([A], [N, N], (AGREED, N)),
+        ([V, A, A], [A], (AGREED, A)),
+        ([], [V, N], (DISPUTED, N)),
+    ],
+)
+def test_the_community_rule_by_examples(
+    named: list[str], stopped: list[str], expected: tuple[DeterminationState, str | None]
+) -> None:
+    votes = [taxon(n, qid) for n, qid in enumerate(named)] + [stops(50 + n, qid) for n, qid in enumerate(stopped)]
+    assert told(*votes) == expected
+
+
+def test_what_has_nothing_in_common_is_disputed_without_a_name() -> None:
+    assert told(taxon(1, A), other(2, Answer.NO_ORGANISM)) == (DISPUTED, None)
+
+
+def test_agreement_above_a_dispute_is_never_verified_by_volunteers_alone() -> None:
+    rule = Rule(agreement=2 / 3, agreed_is_verified=True, consensus=ConsensusRule.COMMUNITY)
+    verdict = decide([taxon(1, A), taxon(2, C)], rule, LINEAGES, has_prediction=False)
+    assert (verdict.state, verdict.taxon_qid) == (DISPUTED, V)
+
+
+def test_a_dispute_is_asked_of_volunteers_too_until_enough_have_spoken() -> None:
+    few = [taxon(1, A), taxon(2, C)]
+    many = [*few, *(taxon(10 + n, (A, C)[n % 2]) for n in range(4))]
+    assert decide(few, COMMUNITY, LINEAGES, has_prediction=False).more_may_settle
+    assert not decide(many, COMMUNITY, LINEAGES, has_prediction=False).more_may_settle
+    assert not decide(few, RULE, LINEAGES, has_prediction=False).more_may_settle
+
+
+def test_disagreement_counts_by_the_community_rule_alone() -> None:
+    assert state(stops(1, V), taxon(2, A), taxon(3, A)) == (AGREED, A)
+    assert told(stops(1, V), taxon(2, A), taxon(3, A)) == (DISPUTED, V)
+
+
+def counted_again(votes: list[Vote], quorum: int) -> str | None:
+    """The community taxon by plain sets of everything above and below, node by node."""
+    lines = {**{q: set(line) for q, line in LINEAGES.items()}, "pieris": {"pieris", L}}
+    lines |= {kind.value: {kind.value} for kind in Answer}
+    best: tuple[int, str] | None = None
+    for t, above in lines.items():
+        at_or_below = [v for v in votes if t in lines[v.node]]
+        elsewhere = [v for v in votes if t not in lines[v.node] and v.node not in above]
+        refused = [v for v in votes if v.disagrees and v.node != t and v.node in above]
+        c, rest = len(at_or_below), len(elsewhere) + len(refused)
+        if c >= quorum and 3 * c > 2 * (c + rest):
+            best = max(best, (len(above), t)) if best else (len(above), t)
+    return best[1] if best else None
+
+
+refusals = st.lists(st.tuples(answers, st.booleans()), max_size=7).map(
+    lambda rows: [
+        Vote(n, False, answer, qid, disagrees=no and answer is Answer.TAXON)
+        for n, ((answer, qid), no) in enumerate(rows)
+    ]
+)
+
+
+@settings(max_examples=150)
+@given(refusals, st.integers(2, 4))
+def test_the_community_taxon_is_the_one_that_counting_anew_gives(votes: list[Vote], quorum: int) -> None:
+    telling = [vote for vote in votes if vote.answer is not Answer.CANNOT_TELL]
+    verdict = decide(votes, replace(COMMUNITY, quorum=quorum), LINEAGES, has_prediction=False)
+    expected = counted_again(telling, quorum)
+    named = verdict.taxon_qid or (verdict.answer.value if verdict.answer and not is_silence(verdict) else None)
+    assert named == expected
+    if verdict.state is AGREED and verdict.taxon_qid:
+        assert verdict.taxon_qid in {vote.taxon_qid for vote in votes}
+
+
+def is_silence(verdict: Verdict) -> bool:
+    return verdict.answer is Answer.CANNOT_TELL
+
+
+@settings(max_examples=40)
+@given(st.lists(st.sampled_from([A, C, R]), min_size=4, max_size=6))
+def test_where_counting_agrees_the_crowd_model_does_not_contradict(named: list[str]) -> None:
+    """Of people of whom nothing is known, a name that all give is what the crowd model settles on too."""
+    parents = {q: (line[1] if len(line) > 1 else None) for q, line in LINEAGES.items()} | {"pieris": L}
+    ranks = {A: "species", C: "species", R: "species", V: "genus", "pieris": "genus", N: "family", L: "order"}
+    scene = Scene(Taxonomy(parents, ranks))
+    opinion = agree([CrowdVote(1, n, qid) for n, qid in enumerate(named)], scene).opinions[0]
+    verdict = decide([taxon(n, qid) for n, qid in enumerate(named)], COMMUNITY, LINEAGES, has_prediction=False)
+    if len(set(named)) == 1:
+        assert opinion.settled == verdict.taxon_qid == named[0]
+    elif opinion.settled is not None and verdict.taxon_qid is not None:
+        assert compatible(opinion.settled, verdict.taxon_qid, {**LINEAGES, "pieris": ("pieris", L)})

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from icones.config import Settings
 from icones.db import Database
 from icones.models import Campaign, JobKind, Role, SourceKind
-from icones.web.api import campaign_shapes, edit_shapes, shapes
+from icones.web.api import campaign_shapes, cluster_shapes, edit_shapes, shapes
 from tests.support.campaigns import ADMIRAL, FAMILY, GENUS, LADY, ROOT, figure_ids
 from tests.support.people import new_submission
 from tests.support.voices import carried_out, says, somebody, verified
@@ -19,7 +19,7 @@ Clients = Callable[..., TestClient]
 API = "/api/v1"
 SHAPES = [
     shape
-    for shape in {**vars(shapes), **vars(campaign_shapes), **vars(edit_shapes)}.values()
+    for shape in {**vars(shapes), **vars(campaign_shapes), **vars(cluster_shapes), **vars(edit_shapes)}.values()
     if isinstance(shape, type) and issubclass(shape, BaseModel) and shape is not BaseModel
 ]
 

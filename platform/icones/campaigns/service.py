@@ -11,6 +11,7 @@ from icones.campaigns.sources import ON_THE_WIKI, checked_source
 from icones.errors import BadInputError, ConflictError, NotAllowedError, NotFoundError, NotSignedInError
 from icones.models import (
     Campaign,
+    ConsensusRule,
     DeterminationState,
     IllustrationState,
     Person,
@@ -21,6 +22,8 @@ from icones.models import (
 from icones.people import service as people
 from icones.taxa.names import folded
 
+TWO_THIRDS = 2 / 3
+"""Kept exactly: "more than two thirds" must not be reached by two of three."""
 DEFAULT_OBJECT_NUMBER = r"\bRP-[A-Z]+(?:-[A-Z0-9]+)+\b"
 
 
@@ -49,6 +52,10 @@ class Rules:
     agreement: float
     agreed_is_verified: bool
     retrain_after: int
+    rule: ConsensusRule | None = None
+    """None leaves this one and the next two as they are."""
+    blind_votes: int | None = None
+    gold_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +153,8 @@ def create(session: Session, person: Person | None, new: NewCampaign, now: datet
         collection=new.collection.strip()[:200],
         object_number_pattern=new.object_number_pattern.strip(),
         backbone=new.backbone,
+        rule=ConsensusRule.COMMUNITY,
+        agreement=TWO_THIRDS,
         created_by=person.id if person else None,
         created_at=now,
     )
@@ -209,9 +218,17 @@ def set_rules(session: Session, door: Door, rules: Rules) -> None:
         raise BadInputError("The share that must agree lies between 0.5 and 1.")
     if not 0 <= rules.retrain_after <= 100_000:
         raise BadInputError("Retrain after a number of figures from 0 (never by itself) up.")
+    if rules.blind_votes is not None and not 0 <= rules.blind_votes <= 5:
+        raise BadInputError("So many name a figure unaided: a number from 0 to 5.")
+    if rules.gold_share is not None and not 0 <= rules.gold_share <= 0.2:
+        raise BadInputError("The share of questions that check how well people know it lies between 0 and 0.2.")
     campaign = door.campaign
     campaign.quorum = rules.quorum
-    campaign.agreement = rules.agreement
+    campaign.rule = campaign.rule if rules.rule is None else rules.rule
+    is_two_thirds = campaign.rule is ConsensusRule.COMMUNITY and abs(rules.agreement - TWO_THIRDS) < 0.001
+    campaign.agreement = TWO_THIRDS if is_two_thirds else rules.agreement
+    campaign.blind_votes = campaign.blind_votes if rules.blind_votes is None else rules.blind_votes
+    campaign.gold_share = campaign.gold_share if rules.gold_share is None else rules.gold_share
     campaign.agreed_is_verified = rules.agreed_is_verified
     campaign.retrain_after = rules.retrain_after
     session.add(campaign)

@@ -14,7 +14,9 @@ from icones.commands.surroundings import JSON, campaign_of, opened, tell
 from icones.errors import BadInputError, ConflictError, NotReadyError
 from icones.jobs import runner
 from icones.jobs.all import JOBS
-from icones.jobs.queue import EXIT_BUSY
+from icones.jobs.embedding import STEPS
+from icones.jobs.queue import EXIT_BUSY, LEND
+from icones.jobs.shards import UnableError, lend_a_hand
 from icones.models import JobState, Role
 from icones.people import service as people
 from icones.taxa import service as taxa
@@ -57,9 +59,19 @@ def grant(
     tell({"name": name, "role": role, "campaign": campaign or None}, as_json, f"{name} is now {role}.")
 
 
-def job(run_id: int) -> None:
+def job(
+    run_id: int,
+    lend: Annotated[bool, typer.Option(LEND, help="Carry out parts of a run that goes on elsewhere.")] = False,
+) -> None:
     """Carry out one run that waits in the queue; the worker calls this in a process of its own."""
     with opened() as (settings, database):
+        if lend:
+            try:
+                lend_a_hand(settings, database, run_id, STEPS)
+            except UnableError as error:
+                typer.echo(error.message, err=True)
+                raise typer.Exit(EXIT_BUSY) from error
+            return
         state = runner.execute(settings, database, run_id, JOBS)
     if state is JobState.QUEUED:
         raise typer.Exit(EXIT_BUSY)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from icones.campaigns import model_settings
 from icones.campaigns import queries as campaign_queries
 from icones.campaigns import service as campaigns
 from icones.campaigns.sources import ON_THE_WIKI, collection_of
@@ -19,7 +20,7 @@ from icones.jobs import runner
 from icones.jobs.folder import listed_of, read_source, resolve_names
 from icones.jobs.sync import import_folder
 from icones.jobs.taxa import ask_for_scope
-from icones.models import Campaign, DeterminationState, JobKind, SourceKind, Visibility
+from icones.models import Campaign, DeterminationState, JobKind, Role, SourceKind, Visibility
 
 campaign = typer.Typer(help="Make and list campaigns.", no_args_is_help=True)
 
@@ -114,6 +115,24 @@ def list_(as_json: Annotated[bool, JSON] = False) -> None:
     else:
         for row in rows:
             typer.echo(f"{row['slug']:30} {row['verified']:6} of {row['figures']:6} verified   {row['title']}")
+
+
+@campaign.command("learns-from")
+def learns_from(
+    slug: Annotated[str, CAMPAIGN],
+    others: Annotated[list[str] | None, typer.Argument(help="Short names of other campaigns; none for itself.")] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Let a campaign's model learn from the verified figures of these other campaigns too, and of no others."""
+    with opened() as (_, database):
+        own = campaign_of(database, slug)
+        with database.writing() as session:
+            door = campaigns.Door(session.get_one(Campaign, own.id), Role.CURATOR)
+            model_settings.learn_from(session, door, None, others or [])
+            chosen = [row for row in model_settings.sources(session, door, None).rows if row.is_chosen]
+    result = {row.campaign.slug: row.n_verified for row in chosen}
+    words = ", ".join(f"{name} ({n} verified figures)" for name, n in result.items())
+    tell({"learns_from": result}, as_json, f"It learns from {words}. Next: icones train {slug}")
 
 
 def sync(

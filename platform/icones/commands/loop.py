@@ -1,23 +1,27 @@
 """Commands of the learning loop: embed, train, predict; and its use: similar, identify."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from sqlmodel import Session
 
+from icones.campaigns import queries as campaigns
+from icones.clock import utc_now
 from icones.commands.surroundings import CAMPAIGN, JSON, campaign_of, carry_out, opened, tell
-from icones.errors import NotFoundError, NotReadyError
+from icones.config import Settings
+from icones.errors import BadInputError, NotFoundError, NotReadyError
 from icones.illustrations import queries as illustrations
-from icones.jobs.identify import identify_image
-from icones.learning import queries as learning
-from icones.learning.similar import SimilarFigures
-from icones.models import JobKind
+from icones.jobs.identify import embed_image, identify_image, require_model
+from icones.learning.similar import EVERYWHERE, Asked, Narrowed, SimilarFigures, comparable
+from icones.models import Campaign, DeterminationState, JobKind
 from icones.taxa import service as taxa
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (embed, train, predict, similar, identify):
+    for command in (embed, choose, train, predict, similar, identify):
         app.command()(command)
 
 
@@ -26,6 +30,16 @@ def embed(slug: Annotated[str, CAMPAIGN], as_json: Annotated[bool, JSON] = False
     with opened() as (settings, database):
         run = carry_out(settings, database, campaign_of(database, slug), JobKind.EMBED, as_json)
     tell(run.result, as_json, f"{run.result['embedded']} figures embedded.")
+
+
+def choose(slug: Annotated[str, CAMPAIGN], as_json: Annotated[bool, JSON] = False) -> None:
+    """Compare the networks at hand on the campaign's own verified figures, and take a better one."""
+    with opened() as (settings, database):
+        run = carry_out(settings, database, campaign_of(database, slug), JobKind.CHOOSE, as_json)
+    result = run.result
+    refused = [f"{name} was not tried: {why}" for name, why in result["refused"].items()]
+    follows = [f"Training was asked for: icones train {slug} does it now."] if result["training"] else []
+    tell(result, as_json, "\n".join([result["why"], *refused, *follows]))
 
 
 def train(slug: Annotated[str, CAMPAIGN], as_json: Annotated[bool, JSON] = False) -> None:
@@ -46,42 +60,105 @@ def predict(slug: Annotated[str, CAMPAIGN], as_json: Annotated[bool, JSON] = Fal
 
 
 def similar(
-    figure_id: Annotated[int, typer.Argument(help="The figure's number, as its page shows it.")],
-    k: Annotated[int, typer.Option(help="How many.")] = 8,
+    what: Annotated[str, typer.Argument(help="A figure's number, as its page shows it, or an image file.")],
+    slug: Annotated[str, typer.Option("--campaign", help="Where to look: its short name, or * for everywhere.")] = "",
+    taxon: Annotated[str, typer.Option(help="Only what is named as this taxon or below: a Q-id or a name.")] = "",
+    state: Annotated[list[DeterminationState] | None, typer.Option(help="Only figures in this state.")] = None,
+    k: Annotated[int, typer.Option(min=1, help="How many.")] = 8,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """List the figures that look most like one."""
+    """List the figures that look most like a figure or an image."""
     with opened() as (settings, database), database.reading() as session:
-        found = illustrations.figure(session, figure_id)
-        if found is None:
-            raise NotFoundError(f"There is no figure {figure_id}.")
-        hits = SimilarFigures(settings.data_dir / "index").search(session, found[2], figure_id, k)
-        if not hits:
-            raise NotReadyError("This figure has not been embedded yet: icones embed " + found[2].slug)
+        index = SimilarFigures(settings.data_dir / "index", settings.threads)
+        asked, by = _asked(settings, session, index, what, slug)
+        hits = index.like(session, asked, k, Narrowed(_taxon(session, taxon), frozenset(state or ())))
         rows = illustrations.with_figures(session, [key for key, _ in hits])
     result = [{"figure": key, "likeness": round(cosine, 4), "title": rows[key][1].title} for key, cosine in hits]
     lines = "\n".join(f"{row['likeness']:.3f}  {row['figure']:6}  {row['title']}" for row in result)
-    tell({"figure": figure_id, "similar": result}, as_json, lines)
+    tell(by | {"similar": result}, as_json, lines or "No figure fits.")
+
+
+def _asked(
+    settings: Settings, session: Session, index: SimilarFigures, what: str, slug: str
+) -> tuple[Asked, dict[str, Any]]:
+    """Return the question, and what was asked about for the answer. The command line sees every campaign."""
+    by: dict[str, Any]
+    if what.isdigit():
+        found = illustrations.figure(session, int(what))
+        if found is None:
+            raise NotFoundError(f"There is no figure {what}.")
+        own, by = found[2], {"figure": int(what)}
+        asked = index.asked(session, own, int(what))
+        if asked is None:
+            raise NotReadyError("This figure has not been embedded yet: icones embed " + own.slug)
+    else:
+        if not Path(what).is_file():
+            raise NotFoundError(f"There is no file {what}, and it is no figure's number.")
+        if slug in ("", EVERYWHERE):
+            raise BadInputError("Name the campaign to look in: --campaign SHORT-NAME")
+        own, by = _campaign(session, slug), {"image": what}
+        backbone = index.require_backbone(session, own)
+        asked = Asked(embed_image(settings, own, backbone, Path(what)), backbone, (own,))
+    if slug == EVERYWHERE:
+        return asked.among(comparable(session, campaigns.visible(session, None, True), asked.backbone)), by
+    return asked.among((_campaign(session, slug) if slug else own,)), by
+
+
+def _campaign(session: Session, slug: str) -> Campaign:
+    found = campaigns.by_slug(session, slug)
+    if found is None:
+        raise NotFoundError(f"There is no campaign “{slug}”.")
+    return found
+
+
+def _taxon(session: Session, words: str) -> str | None:
+    if not words:
+        return None
+    found = taxa.find(session, words)
+    if found is None:
+        raise NotFoundError(f"“{words}” is not the name of one taxon here.")
+    return found
 
 
 def identify(
-    slug: Annotated[str, CAMPAIGN],
     image: Annotated[Path, typer.Argument(help="An image file.")],
+    slug: Annotated[str, typer.Option("--campaign", help="Whose model shall look at it: the campaign's short name.")],
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Say what a campaign's model takes an image for."""
+    """Say what a campaign's model takes an image for, how sure it is, and what looks like it."""
+    from icones.web.api.identify import identified_out  # not before it is asked for: commands shall start quickly
+
     with opened() as (settings, database):
         own = campaign_of(database, slug)
+        if not image.is_file():
+            raise NotFoundError(f"There is no file {image}.")
+        version = require_model(database, own)
+        seen = identify_image(settings, database, own, version, image, utc_now())
+        index = SimilarFigures(settings.data_dir / "index", settings.threads)
         with database.reading() as session:
-            champion = learning.champion(session, own.id or 0)
-            if champion is None:
-                raise NotReadyError(f"“{slug}” has no model yet: icones train {slug}")
-            ranked = identify_image(settings, own, champion, image)
-            names = taxa.views(session, [qid for qid, _ in ranked], "en")
-    result = [
-        {"qid": qid, "name": names[qid].scientific_name, "probability": round(chance, 4)}
-        for qid, chance in ranked
-        if qid in names
-    ]
-    lines = "\n".join(f"{row['probability']:.3f}  {row['name']}  ({row['qid']})" for row in result)
-    tell({"model": champion.number, "taxa": result}, as_json, lines)
+            result = identified_out(session, index, own, version, seen, "en").model_dump(mode="json")
+    tell(result, as_json, "\n".join(_in_words(result)))
+
+
+def _in_words(result: dict[str, Any]) -> Iterator[str]:
+    """Yield what a model says of an image, line by line; ``result`` is what the API gives."""
+    said, claim, may_be = result["prediction"], result["prediction"]["claim"], result["prediction"]["plausible"]
+    best = said["best"]
+    if said["verdict"] == "far":
+        yield f"Too unlike anything this model has learned: probably none of its {result['n_taxa']} taxa."
+    elif said["verdict"] == "near" and best:
+        yield f"Perhaps a relative of {best[0]['taxon']['scientific_name']} that is not in its list."
+    elif claim:
+        worth = f" Of such statements {claim['right']:.0%} are right." if claim["right"] is not None else ""
+        yield f"Pretty sure: {claim['taxon']['scientific_name']} ({claim['taxon']['rank']}).{worth}"
+    else:
+        yield "It cannot promise that the best guess is right."
+    yield from (f"{one['probability']:.3f}  {one['taxon']['scientific_name']}  ({one['taxon']['qid']})" for one in best)
+    if may_be and said["verdict"] not in ("near", "far"):
+        names = ", ".join(one["scientific_name"] for one in may_be["taxa"])
+        where = f": {names}" if may_be["is_list"] else f" within {names}" if names else ""
+        yield f"Nine times in ten it is one of {may_be['n']}{where}."
+    measured = (
+        f", right at the first guess {result['accuracy']:.0%} of the time" if result["accuracy"] is not None else ""
+    )
+    yield f"Model version {said['model_number']}{measured}. It may be wrong."

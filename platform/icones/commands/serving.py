@@ -96,13 +96,16 @@ def _keep_worker(settings: Settings, stop: threading.Event) -> None:
 
 
 def worker(
+    clock: Annotated[
+        bool, typer.Option("--clock/--no-clock", help="Ask for what is due; one worker of an installation does that.")
+    ] = True,
     beside: Annotated[int, typer.Option(hidden=True, help="End with this process, which started us.")] = 0,
 ) -> None:
-    """Carry out syncs, training and the rest. Run exactly one of these for an installation."""
+    """Carry out syncs, training and the rest. Run one of these for an installation, and more with --no-clock."""
     from icones.worker import work
 
     with opened() as (settings, database):
-        work(settings, database, beside)
+        work(settings, database, beside, with_clock=clock)
 
 
 def migrate() -> None:

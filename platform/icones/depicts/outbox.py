@@ -67,8 +67,13 @@ def follow(session: Session, campaign: Campaign, determinations: Collection[Dete
 
 
 def wanted(session: Session, row: Determination) -> str | None:
-    """Return the taxon that a determination lets us state: where an item was merged, the one it lives on in."""
+    """Return the taxon that a determination lets us state: where an item was merged, the one it lives on in.
+
+    Never what the model verified alone: nothing is said on the wiki that no person confirmed.
+    """
     if row.state is not DeterminationState.VERIFIED or row.answer is not Answer.TAXON or row.taxon_qid is None:
+        return None
+    if row.is_by_model:
         return None
     return taxa.current(session, [row.taxon_qid])[row.taxon_qid]
 
@@ -98,7 +103,7 @@ def _keep_or_remove(session: Session, illustration_ids: Collection[int], now: da
             own = by_figure.get(edit.figure_id)
             if edit.qid in wanted_here:
                 _call_back_removal(session, edit, now)
-            elif own is not None and own.state is DeterminationState.VERIFIED:
+            elif own is not None and own.state is DeterminationState.VERIFIED and not own.is_by_model:
                 ask_removal(session, edit, now)
 
 

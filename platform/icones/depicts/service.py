@@ -85,6 +85,9 @@ def set_writing(session: Session, campaign: Campaign, rules: WritingRules, now: 
         raise BadInputError("Edits a minute: a number from 0.1 up. Commons asks bots for 4 to 6.")
     if not 0 < rules.revert_limit <= 1:
         raise BadInputError("The share of reverted edits at which writing pauses lies above 0 and at most at 1.")
+    if rules.writes is not Writes.OFF and campaign.auto_validates:
+        words = "The model verifies figures alone here. Turn that off first: what no person confirmed is never written."
+        raise BadInputError(words)
     tags = "|".join(tag.strip() for tag in rules.change_tags.split("|") if tag.strip())
     if len(tags) > 200:
         raise BadInputError("The change tags are too long together.")

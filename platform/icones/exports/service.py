@@ -36,6 +36,8 @@ STATUS = {
     Answer.NO_ORGANISM: "verified: no organism",
     Answer.IMAGINARY: "verified: imaginary creature",
 }
+BY_MODEL = "model"
+"""Who verified it where no person has spoken of a figure of the row; a curator let the model do so."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _row(group: list[Determination], known: _Known, *, is_alone: bool) -> dict[s
         "validation_status": STATUS[first.answer or Answer.TAXON],
         "n_agree": str(max(one.n_agree for one in group)),
         "n_disagree": str(max(one.n_disagree for one in group)),
-        "validator_role": _validator(first, known),
+        "validator_role": BY_MODEL if any(one.is_by_model for one in group) else _validator(first, known),
         "model_name": name,
         "model_score": score,
         "validated_at": max(one.decided_at for one in group).strftime("%Y-%m-%dT%H:%M:%SZ"),

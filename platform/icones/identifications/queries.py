@@ -17,6 +17,8 @@ from icones.models import (
     ModelVersion,
     Person,
     Prediction,
+    ReviewTask,
+    Skip,
 )
 from icones.taxa.queries import batches
 
@@ -56,6 +58,36 @@ def determinations(session: Session, figure_ids: Collection[int]) -> dict[int, D
         rows = session.exec(select(Determination).where(col(Determination.figure_id).in_(batch)))
         found |= {row.figure_id: row for row in rows}
     return found
+
+
+def tasks(session: Session, figure_ids: Collection[int]) -> dict[int, ReviewTask]:
+    """Return the review tasks of these figures; figures that wait for nobody are absent."""
+    found: dict[int, ReviewTask] = {}
+    for batch in batches(sorted(figure_ids)):
+        rows = session.exec(select(ReviewTask).where(col(ReviewTask.figure_id).in_(batch)))
+        found |= {row.figure_id: row for row in rows}
+    return found
+
+
+def speakers(session: Session, figure_id: int) -> tuple[set[int], set[int]]:
+    """Return who ever said something of a figure, and whose word stands: ids of people."""
+    question = select(Identification.person_id, col(Identification.ended_at)).where(
+        Identification.figure_id == figure_id
+    )
+    rows = session.exec(question).all()
+    return {person_id for person_id, _ in rows}, {person_id for person_id, ended_at in rows if ended_at is None}
+
+
+def n_answered(session: Session, campaign_id: int, person_id: int) -> int:
+    """Return how many questions of a campaign a person has answered or passed over, ever; it never falls."""
+    said, passed = (
+        select(func.count())
+        .select_from(table)
+        .join(Figure, col(Figure.id) == col(table.figure_id))
+        .where(Figure.campaign_id == campaign_id, col(table.person_id) == person_id)
+        for table in (Identification, Skip)
+    )
+    return session.exec(said).one() + session.exec(passed).one()
 
 
 def changes(session: Session, figure_id: int) -> Sequence[DeterminationChange]:
@@ -116,11 +148,15 @@ def verified(session: Session, campaign_id: int) -> Sequence[Determination]:
 
 
 def n_verified_since(session: Session, campaign_id: int, moment: datetime | None) -> int:
-    """Return how many verified figures were decided after a moment."""
+    """Return how many figures that people verified were decided after a moment."""
     question = (
         select(func.count())
         .select_from(Determination)
-        .where(Determination.campaign_id == campaign_id, Determination.state == DeterminationState.VERIFIED)
+        .where(
+            Determination.campaign_id == campaign_id,
+            Determination.state == DeterminationState.VERIFIED,
+            Determination.by_people(),
+        )
     )
     if moment is not None:
         question = question.where(Determination.decided_at > moment)

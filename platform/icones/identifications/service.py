@@ -1,6 +1,6 @@
 """What is done with identifications: given, withdrawn, and turned into determinations and review tasks."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sqlmodel import Session
 from icones.campaigns.service import Door
 from icones.depicts import outbox
 from icones.errors import BadInputError, ConflictError, NotAllowedError, NotFoundError
-from icones.identifications import queries
+from icones.identifications import crowd, crowd_queries, machine, queries
 from icones.identifications.consensus import Rule, Verdict, Vote, decide
 from icones.illustrations import queries as illustrations
 from icones.illustrations import service as illustration_service
@@ -19,6 +19,7 @@ from icones.models import (
     Answer,
     Campaign,
     Confidence,
+    CrowdOpinion,
     Determination,
     DeterminationChange,
     DeterminationState,
@@ -36,8 +37,13 @@ from icones.taxa import service as taxon_service
 
 MOVED = "Wikidata changed where a taxon stands."
 """What the history adds to the rule when nobody said anything new and a lineage did."""
+SECOND_OPINION, DISPUTED = "second_opinion", "disputed"
+BEGUN = (SECOND_OPINION, DISPUTED)
+"""Reasons of volunteers' tasks that somebody has answered already: these keep their place."""
+PRIORITY_OF_DOUBT = 4.0
 PRIORITY_OF_DISPUTE = 3.0
 PRIORITY_OF_CONFIRMATION = 2.0
+"""Plus up to 0.9, the surer it is."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Submission:
     confidence: Confidence = Confidence.SURE
     comment: str = ""
     shown: dict[str, Any] = field(default_factory=dict)
+    disagrees: bool = False
+    """It cannot be named more exactly than this; kept only where somebody else has named it more exactly."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,12 @@ def submit(session: Session, person: Person, figure_id: int, said: Submission, n
     opened = illustration_service.open_figure(session, figure_id, person)
     _check(session, opened, said)
     illustrations.locked_figure(session, figure_id)  # two people saving at once: one after the other
+    others = []
     for row in queries.standing(session, [figure_id]).get(figure_id, []):
         if row.person_id == person.id:
             _end(session, row, Ending.SUPERSEDED, now)
+        else:
+            others.append(row)
     session.flush()
     row = Identification(
         submission_id=said.submission_id,
@@ -87,6 +98,7 @@ def submit(session: Session, person: Person, figure_id: int, said: Submission, n
         taxon_qid=said.taxon_qid,
         confidence=said.confidence,
         comment=said.comment.strip()[:2000],
+        disagrees=said.disagrees and _is_named_below(session, said.taxon_qid, others),
         shown=said.shown,
         created_at=now,
     )
@@ -118,6 +130,14 @@ def _check(session: Session, opened: illustration_service.OpenFigure, said: Subm
         raise BadInputError("Choose a taxon, or one of the other answers.")
     if said.taxon_qid:
         taxon_service.require(session, said.taxon_qid)
+
+
+def _is_named_below(session: Session, qid: str | None, others: Collection[Identification]) -> bool:
+    """Say whether somebody named the figure more exactly than this taxon."""
+    called = taxon_service.current(session, [qid, *(row.taxon_qid for row in others)])
+    given = called.get(qid or "")
+    lines = taxa.lineages(session, {called[row.taxon_qid] for row in others if row.taxon_qid})
+    return any(given in line[1:] for line in lines.values())
 
 
 def _speaks_as(session: Session, door: Door, person: Person, taxon_qid: str | None) -> Role:
@@ -158,7 +178,7 @@ def _end(session: Session, row: Identification, ending: Ending, now: datetime) -
 
 def rule_of(campaign: Campaign) -> Rule:
     """Return a campaign's rule as consensus reads it."""
-    return Rule(campaign.quorum, campaign.agreement, campaign.agreed_is_verified)
+    return Rule(campaign.quorum, campaign.agreement, campaign.agreed_is_verified, campaign.rule)
 
 
 def recompute(
@@ -178,17 +198,24 @@ def recompute(
     """
     standing = queries.standing(session, figure_ids)
     determinations = queries.determinations(session, figure_ids)
+    opinions = _opinions(session, figure_ids, cause)
     named = {row.taxon_qid for rows in standing.values() for row in rows if row.taxon_qid}
+    believed = {node for opinion in opinions.values() for node in opinion.labels}
     now_called = taxon_service.current(session, [*named, *(row.taxon_qid for row in determinations.values())])
-    lineages = taxa.lineages(session, {now_called[qid] for qid in named})
+    lineages = taxa.lineages(session, {now_called[qid] for qid in named} | believed)
     predicted = queries.with_prediction(session, figure_ids)
+    alone = machine.words(session, campaign, [key for key in figure_ids if not standing.get(key)])
+    tasks = queries.tasks(session, figure_ids)
     changed: list[Determination] = []
     for figure_id, row in determinations.items():
-        votes = [
-            Vote(one.person_id, one.given_as is not Role.VOLUNTEER, one.answer, now_called.get(one.taxon_qid or ""))
-            for one in standing.get(figure_id, [])
-        ]
-        verdict = decide(votes, rule_of(campaign), lineages, has_prediction=figure_id in predicted)
+        votes = _votes(standing.get(figure_id, []), now_called)
+        verdict = decide(
+            votes,
+            rule_of(campaign),
+            lineages,
+            has_prediction=figure_id in predicted,
+            machine=alone.get(figure_id),
+        )
         said = (row.state, row.answer, now_called.get(row.taxon_qid or ""))
         if said != (verdict.state, verdict.answer, verdict.taxon_qid):
             changed.append(row)
@@ -201,7 +228,7 @@ def recompute(
                     taxon_qid=verdict.taxon_qid,
                     rule=f"{verdict.rule} {because}".strip(),
                     identification_id=cause,
-                    model_version_id=model_version_id,
+                    model_version_id=model_version_id or verdict.model_version_id,
                     at=now,
                 )
             )
@@ -210,20 +237,67 @@ def recompute(
         row.rule, row.n_agree, row.n_disagree = verdict.rule, verdict.n_agree, verdict.n_disagree
         row.settled_by = verdict.settled_by
         session.add(row)
-        _keep_task(session, row, verdict, len(votes), now, asked_again=cause is not None)
+        opinion = opinions.get(figure_id)
+        belief = crowd.believed(opinion, row.taxon_qid or row.answer.value, lineages) if opinion and row.answer else 0.0
+        asked = _Asked(verdict, len(votes), opinion, belief)
+        _keep_task(session, row, tasks.get(figure_id), asked, now, asked_again=cause is not None)
     outbox.follow(session, campaign, changed, now)
     return len(changed)
 
 
+def _opinions(session: Session, figure_ids: Collection[int], cause: int | None) -> dict[int, CrowdOpinion]:
+    """Return what is known of the votes as weighed; where somebody has just spoken it is about other votes."""
+    if cause is None:
+        return crowd_queries.opinions(session, figure_ids)
+    for figure_id in figure_ids:
+        crowd_queries.forget_opinion(session, figure_id)
+    return {}
+
+
+def _votes(standing: Collection[Identification], now_called: Mapping[str, str]) -> list[Vote]:
+    """Return the votes that count. Who was asked only to see how well they know it is not counted beside the specialist
+    who settled it; should that word be taken back, theirs counts as everybody's."""
+    settled = any(one.given_as is not Role.VOLUNTEER for one in standing)
+    return [
+        Vote(
+            one.person_id,
+            one.given_as is not Role.VOLUNTEER,
+            one.answer,
+            now_called.get(one.taxon_qid or ""),
+            one.disagrees,
+        )
+        for one in standing
+        if not (settled and one.shown.get("gold"))
+    ]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a figure's review task follows from."""
+
+    verdict: Verdict
+    n_votes: int
+    opinion: CrowdOpinion | None
+    belief: float
+    """How much of the weighed votes stands behind the determination, 0 to 1; 0 where they were not weighed."""
+
+    @property
+    def is_doubted(self) -> bool:
+        return self.opinion is not None and self.belief < crowd.DOUBT
+
+    @property
+    def retires(self) -> bool:
+        return self.opinion is not None and self.opinion.retires
+
+
 def _keep_task(
-    session: Session, row: Determination, verdict: Verdict, n_votes: int, now: datetime, *, asked_again: bool
+    session: Session, row: Determination, task: ReviewTask | None, asked: _Asked, now: datetime, *, asked_again: bool
 ) -> None:
     """Keep, move or end a figure's review task, as its state asks.
 
     The question what to make of a statement that somebody removed on the wiki stays until a person has answered
     (``asked_again``: an identification was given or withdrawn).
     """
-    task = session.get(ReviewTask, row.figure_id)
     if task is not None and task.reason == outbox.REMOVED_ELSEWHERE and not asked_again:
         return
     if row.state in (DeterminationState.VERIFIED, DeterminationState.UNIDENTIFIABLE):
@@ -232,20 +306,29 @@ def _keep_task(
         return
     if task is None:
         task = ReviewTask(figure_id=row.figure_id, campaign_id=row.campaign_id, queue=Queue.VOLUNTEER, updated_at=now)
-    if row.state is DeterminationState.DISPUTED:
-        task.queue, task.priority, task.reason = Queue.SPECIALIST, PRIORITY_OF_DISPUTE, "disputed"
-    elif row.state is DeterminationState.AGREED:
-        task.queue, task.priority, task.reason = Queue.SPECIALIST, PRIORITY_OF_CONFIRMATION, "confirm"
-    elif verdict.needs_specialist:
-        task.queue, task.priority, task.reason = (
-            Queue.SPECIALIST,
-            PRIORITY_OF_CONFIRMATION,
-            "nobody_could_tell",
-        )
-    elif n_votes:
-        # One more voice settles it: finish what is begun before starting the next.
-        task.queue, task.priority, task.reason = Queue.VOLUNTEER, 1.5, "second_opinion"
-    elif task.queue is Queue.SPECIALIST or task.reason == "second_opinion":
+    placed = _place(row.state, asked)
+    if placed is not None:
+        task.queue, task.priority, task.reason = placed
+    elif task.queue is Queue.SPECIALIST or task.reason in BEGUN:
         task.queue, task.priority, task.reason = Queue.VOLUNTEER, 0.5, "new"
     task.updated_at = now
     session.add(task)
+
+
+def _place(state: DeterminationState, asked: _Asked) -> tuple[Queue, float, str] | None:
+    """Return the queue, priority and reason of a figure that people have begun; None while nobody has."""
+    if state is DeterminationState.DISPUTED:
+        more = asked.verdict.more_may_settle and not asked.retires
+        return Queue.VOLUNTEER if more else Queue.SPECIALIST, PRIORITY_OF_DISPUTE, DISPUTED
+    if state is DeterminationState.AGREED:
+        if asked.is_doubted:
+            return Queue.SPECIALIST, PRIORITY_OF_DOUBT + 1.0 - asked.belief, "doubtful"
+        return Queue.SPECIALIST, PRIORITY_OF_CONFIRMATION + 0.9 * asked.belief, "confirm"
+    if asked.opinion is not None and asked.opinion.retires:
+        return Queue.SPECIALIST, PRIORITY_OF_CONFIRMATION + 0.9 * asked.opinion.belief, "confirm"
+    if asked.verdict.needs_specialist:
+        return Queue.SPECIALIST, PRIORITY_OF_CONFIRMATION, "nobody_could_tell"
+    if asked.n_votes:
+        # One more voice settles it: finish what is begun before starting the next.
+        return Queue.VOLUNTEER, 1.5, SECOND_OPINION
+    return None

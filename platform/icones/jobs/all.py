@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 
 from icones.jobs.care import care
+from icones.jobs.choose import choose
+from icones.jobs.crowd import weigh_votes
+from icones.jobs.embedding import embed_only
 from icones.jobs.invariants import check_invariants
-from icones.jobs.learn import embed_only, predict, retrain
+from icones.jobs.learn import predict, retrain
 from icones.jobs.names import find_names
 from icones.jobs.push import push
 from icones.jobs.runner import Job
@@ -22,4 +25,6 @@ JOBS: Mapping[JobKind, Job] = {
     JobKind.PUSH: push,
     JobKind.CARE: care,
     JobKind.TAXA: renew_taxa,
+    JobKind.CHOOSE: choose,
+    JobKind.CROWD: weigh_votes,
 }

@@ -47,8 +47,22 @@ INVARIANTS = (
     Invariant(
         "what is verified has a word behind it",
         "SELECT count(*) FROM determination d WHERE d.state IN ('verified', 'agreed', 'unidentifiable') AND NOT EXISTS "
-        "(SELECT 1 FROM identification i WHERE i.figure_id = d.figure_id AND i.ended_at IS NULL)",
-        "Nothing is verified that no person said.",
+        "(SELECT 1 FROM identification i WHERE i.figure_id = d.figure_id AND i.ended_at IS NULL) AND NOT "
+        "(d.state = 'verified' AND d.settled_by IS NULL AND d.n_agree = 0 AND EXISTS "
+        "(SELECT 1 FROM campaign c WHERE c.id = d.campaign_id AND c.auto_validates AND c.writes = 'off'))",
+        "Nothing is verified that no person said, but where a curator lets the model verify alone.",
+    ),
+    Invariant(
+        "where the model verifies alone nothing is written",
+        "SELECT count(*) FROM campaign WHERE auto_validates AND writes <> 'off'",
+        "What no person confirmed could reach Commons.",
+    ),
+    Invariant(
+        "what the model verified alone tells which version did",
+        "SELECT count(*) FROM determination d WHERE d.state = 'verified' AND d.settled_by IS NULL AND d.n_agree = 0 "
+        "AND NOT EXISTS (SELECT 1 FROM determinationchange h WHERE h.figure_id = d.figure_id "
+        "AND h.after = 'verified' AND h.model_version_id IS NOT NULL)",
+        "Nobody could say on what its name rests.",
     ),
     Invariant(
         "a verified determination has an answer",

@@ -1,79 +1,41 @@
 """The learning jobs: figures embedded, a model trained and published if it is better, questions put in order."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+import re
+from collections.abc import Collection
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sqlmodel import Session
 
 from active_learning import (
-    Ask,
+    ArtifactError,
     Backbone,
+    LearningError,
     NotEnoughDataError,
     TrainedModel,
     TrainingConfig,
-    ask,
+    TrainingSet,
+    Verdict,
     compare,
-    load_backbone,
-    open_figure,
-    set_threads,
+    in_holdout,
+    may_follow,
     snapshot_hash,
     train,
+    with_card,
 )
 from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import Database
-from icones.illustrations.store import ImageStore
+from icones.jobs import alone, own_classes, publishing
+from icones.jobs.embedding import backbone_of, embed
 from icones.jobs.runner import Progress
-from icones.learning import queries, service
-from icones.models import Campaign, JobRun, ModelState, ModelVersion
+from icones.learning import label_queries, labels, queries
+from icones.learning.labels import Gathered
+from icones.models import Campaign, JobRun, ModelOrigin, ModelVersion
+from icones.taxa import service as taxa
 
-BATCH = 32
-
-
-@lru_cache(maxsize=4)
-def _backbone(name: str, weights: Path | None, from_hub: bool) -> tuple[Backbone, tuple[str, ...]]:
-    said: list[str] = []
-    backbone = load_backbone(name, weights, allow_hub=from_hub, on_notice=said.append)
-    return backbone, tuple(said)
-
-
-def backbone_of(settings: Settings, campaign: Campaign, note: Callable[[str], None]) -> Backbone:
-    """Return the network that embeds this campaign's figures; what it has to say goes to ``note``."""
-    set_threads(settings.threads)
-    name = campaign.backbone or settings.backbone
-    local = settings.weights_dir / f"{name}.pth" if settings.weights_dir else None
-    backbone, said = _backbone(name, local if local and local.exists() else None, settings.weights_from_hub)
-    for words in said:
-        note(words)
-    return backbone
-
-
-def embed(settings: Settings, database: Database, campaign: Campaign, progress: Progress, backbone: Backbone) -> int:
-    """Embed the figures this backbone has yet to see; kept batch by batch, so a kill loses little. Returns how many."""
-    store = ImageStore(settings.data_dir / "images")
-    with database.reading() as session:
-        waiting = service.to_embed(session, campaign, backbone.version)
-    progress.step(f"Looking at {len(waiting)} figures with {backbone.name}", 0, len(waiting))
-    for start in range(0, len(waiting), BATCH):
-        batch = waiting[start : start + BATCH]
-        vectors = backbone.embed([open_figure(store.path(item.image_sha1), item.box) for item in batch])
-        with database.writing() as session:
-            service.keep_embeddings(session, backbone.version, list(zip(batch, vectors, strict=True)), utc_now())
-        progress.at(start + len(batch), len(waiting))
-    return len(waiting)
-
-
-def embed_only(
-    settings: Settings, database: Database, campaign: Campaign, run: JobRun, progress: Progress
-) -> dict[str, Any]:
-    """Embed what is new, and nothing else."""
-    backbone = backbone_of(settings, campaign, progress.note)
-    return {"embedded": embed(settings, database, campaign, progress, backbone)}
+QID = re.compile(r"\bQ\d+\b")
 
 
 def predict(
@@ -81,7 +43,9 @@ def predict(
 ) -> dict[str, Any]:
     """Embed what is new and predict everything with the serving model, without training."""
     embedded = embed(settings, database, campaign, progress, backbone_of(settings, campaign, progress.note))
-    return {"embedded": embedded, "predicted": serve_again(settings, database, campaign, progress)}
+    said = publishing.serve_again(settings, database, campaign, progress)
+    publishing.prepare_similar(settings, database, campaign)
+    return {**embedded, "predicted": said}
 
 
 def retrain(
@@ -91,123 +55,173 @@ def retrain(
 
     With too little to learn from nothing is published; the figures to ask first are chosen for variety instead.
     """
+    publishing.clear_unfinished(database, campaign)
     backbone = backbone_of(settings, campaign, progress.note)
     embedded = embed(settings, database, campaign, progress, backbone)
     with database.reading() as session:
-        champion = queries.champion(session, campaign.id or 0)
-        data, record = service.training_set(session, campaign, backbone.version)
-        taxonomy = service.taxonomy_of(session, data.y)
+        gathered = labels.gather(session, campaign, backbone.version)
         last = next(iter(queries.versions(session, campaign.id or 0)), None)
-    if run.trigger == "sync" and last and last.snapshot_hash == snapshot_hash(data) and last.seed == campaign.seed:
+    data = gathered.data
+    known = last is not None and last.snapshot_hash == snapshot_hash(data) and last.seed == campaign.seed
+    if last and run.trigger == "sync" and known and _is_served(settings, database, campaign):
         why = f"There is nothing to learn from that model version {last.number} had not seen."
-        progress.note(why)
-        asked = serve_again(settings, database, campaign, progress)
-        return {"embedded": embedded, "published": False, "why": why, "predicted": asked}
-    progress.step(f"Training on {len(data.y)} labels of {len(set(data.y))} taxa")
+        return _only_in_order(settings, database, campaign, progress, embedded, why)
+    progress.step(f"Training on {len(data)} labels of {len(set(data.y))} taxa", 0, 100)
     config = TrainingConfig(seed=campaign.seed, holdout_fraction=campaign.holdout_fraction)
     try:
-        challenger = train(data, taxonomy, config)
+        challenger = train(
+            data,
+            gathered.taxonomy,
+            config,
+            on_progress=lambda share, what: progress.at(round(100 * share), 100),
+            threads=settings.threads,
+        )
     except NotEnoughDataError as error:
-        progress.note(str(error))
-        asked = serve_again(settings, database, campaign, progress)
-        return {"embedded": embedded, "published": False, "why": str(error), "predicted": asked}
-    # A champion of another backbone cannot be measured on these vectors: it is replaced.
-    rival = _load(settings, champion) if champion and champion.backbone == backbone.version else None
-    verdict = compare(challenger, rival, data, campaign.seed)
+        why = _named(database, str(error))
+        lent = _lend(settings, database, campaign, run, backbone, data, progress)
+        if lent is not None:
+            return {**embedded, "published": True, "version": lent.number, "why": f"{why} {lent.verdict}"}
+        return _only_in_order(settings, database, campaign, progress, embedded, why)
+    challenger = with_card(challenger, data, gathered.taxonomy, campaign.auto_precision)
+    verdict = _judge(settings, database, campaign, challenger, gathered, progress)
     progress.note(verdict.reason)
-    folder = Path("models") / campaign.slug / challenger.snapshot_hash[:16]
-    challenger.save(settings.data_dir / folder)
-    version = _version(campaign, run, challenger, str(folder), record)
-    publish(database, campaign, version, challenger if verdict.publish else None, verdict.reason, progress)
-    if not verdict.publish:
-        serve_again(settings, database, campaign, progress)
-    return {"embedded": embedded, "published": verdict.publish, "version": version.number, "why": verdict.reason}
+    folder = publishing.keep(settings, campaign, challenger)
+    version = _version(campaign, run, challenger, verdict, folder, gathered)
+    if verdict.publish:
+        publishing.publish(database, campaign, version, challenger, verdict.reason, progress)
+    else:
+        publishing.keep_back(database, campaign, version, verdict.reason, progress)
+        _back_to_the_network_before(database, campaign, run, progress)
+        alone.measured_again(database, campaign, version)
+        publishing.serve_again(settings, database, campaign, progress)
+    publishing.prepare_similar(settings, database, campaign)
+    return {**embedded, "published": verdict.publish, "version": version.number, "why": verdict.reason}
 
 
-def _load(settings: Settings, version: ModelVersion) -> TrainedModel:
-    return TrainedModel.load(settings.data_dir / version.folder)
+def _is_served(settings: Settings, database: Database, campaign: Campaign) -> bool:
+    """Say whether the serving model can be read, or none is to: else another one is needed, of the same labels too."""
+    with database.reading() as session:
+        champion = queries.champion(session, campaign.id or 0)
+    try:
+        return champion is None or bool(publishing.load(settings, champion))
+    except ArtifactError:
+        return False
+
+
+def _back_to_the_network_before(database: Database, campaign: Campaign, run: JobRun, progress: Progress) -> None:
+    """Undo a change of network whose model is no better: the comparison that chose it rests on few names a taxon."""
+    before = run.parameters.get("backbone_before")
+    if before is None:
+        return
+    with database.writing() as session:
+        own = session.get_one(Campaign, campaign.id)
+        own.backbone = str(before)
+        session.add(own)
+    progress.note("The model of the newly chosen network is no better: the network before it is used again.")
+
+
+def _lend(
+    settings: Settings,
+    database: Database,
+    campaign: Campaign,
+    run: JobRun,
+    backbone: Backbone,
+    data: TrainingSet,
+    progress: Progress,
+) -> ModelVersion | None:
+    """Let the network's own classes serve where no model does, so that people get suggestions from the first day."""
+    with database.reading() as session:
+        if queries.champion(session, campaign.id or 0) is not None:
+            return None
+    lent = own_classes.lend(settings, database, campaign, run, backbone, data, progress)
+    if lent is not None:
+        publishing.prepare_similar(settings, database, campaign)
+    return lent
+
+
+def _only_in_order(
+    settings: Settings,
+    database: Database,
+    campaign: Campaign,
+    progress: Progress,
+    embedded: dict[str, Any],
+    why: str,
+) -> dict[str, Any]:
+    """End a run that has nothing to publish: say what is not said yet, and put the questions in order."""
+    progress.note(why)
+    asked = publishing.serve_again(settings, database, campaign, progress)
+    publishing.prepare_similar(settings, database, campaign)
+    return {**embedded, "published": False, "why": why, "predicted": asked}
+
+
+def _judge(
+    settings: Settings,
+    database: Database,
+    campaign: Campaign,
+    challenger: TrainedModel,
+    gathered: Gathered,
+    progress: Progress,
+) -> Verdict:
+    """Compare with the champion, on its own vectors if it has another backbone; taxa are told by name."""
+    data = gathered.data
+    with database.reading() as session:
+        version = queries.champion(session, campaign.id or 0)
+        theirs = label_queries.vectors_of(session, data.ids, version.backbone) if version else {}
+    champion, champion_x, seen, without = None, None, set(), "This is the first model."
+    if version is not None:
+        try:
+            champion = publishing.load(settings, version)
+        except LearningError as error:
+            # Nobody is served by a model that cannot be read: what takes its place need not be better.
+            progress.note(str(error))
+            without = f"It takes the place of model version {version.number}, which cannot be used."
+        else:
+            seen = _learned_by(version, champion)
+            if champion.backbone != data.backbone:
+                data = data.take([row for row, key in enumerate(data.ids) if key in theirs])
+                champion_x = np.stack([theirs[key] for key in data.ids]) if len(data) else None
+                champion = champion if len(data) else None
+                without = f"No figure was seen by both networks: it takes the place of model version {version.number}."
+    if champion is not None and version is not None and version.origin is ModelOrigin.BORROWED:
+        verdict = may_follow(challenger, champion, data, gathered.taxonomy, champion_x)
+    else:
+        verdict = compare(challenger, champion, data, campaign.seed, champion_x, seen, without)
+    return replace(verdict, reason=_named(database, verdict.reason))
+
+
+def _learned_by(version: ModelVersion, model: TrainedModel) -> set[int]:
+    """Return the figures a version learned from, under the sources they had then."""
+    borrowed, config = set(model.borrowed_groups), model.config
+    return {
+        int(label["figure"])
+        for label in version.snapshot.get("labels", ())
+        if label["group"] in borrowed or not in_holdout(label["group"], config.holdout_fraction, config.seed)
+    }
+
+
+def _named(database: Database, words: str) -> str:
+    """Return words with taxa by their scientific names instead of their ids."""
+    mentioned: Collection[str] = set(QID.findall(words))
+    if not mentioned:
+        return words
+    with database.reading() as session:
+        names = taxa.views(session, mentioned, "en")
+    return QID.sub(lambda found: names[found[0]].scientific_name if found[0] in names else found[0], words)
 
 
 def _version(
-    campaign: Campaign, run: JobRun, model: TrainedModel, folder: str, record: list[dict[str, Any]]
+    campaign: Campaign, run: JobRun, model: TrainedModel, verdict: Verdict, folder: Path, gathered: Gathered
 ) -> ModelVersion:
     return ModelVersion(
         campaign_id=campaign.id or 0,
         number=0,
         backbone=model.backbone,
-        folder=folder,
+        folder=str(folder),
         snapshot_hash=model.snapshot_hash,
-        snapshot={"labels": record},
+        snapshot={"labels": gathered.record},
         seed=campaign.seed,
         parameters=asdict(model.config) | {"environment": dict(model.environment)},
-        report=model.report.to_dict(),
+        report=model.report.to_dict() | {"card": dict(model.card), "verdict": verdict.to_dict()},
         run_id=run.id,
         created_at=utc_now(),
     )
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What a model says of all figures of a campaign, computed before anything is written."""
-
-    classes: tuple[str, ...]
-    answers: dict[int, tuple[NDArray[np.float64], str]]
-    asked: dict[int, Ask]
-
-
-def outlook(session: Session, campaign: Campaign, backbone: str, model: TrainedModel | None) -> Outlook:
-    """Let ``model`` look at every embedded figure and choose whom to ask what; without one, choose for variety."""
-    ids, x = service.vectors(session, campaign, backbone)
-    if not ids:
-        return Outlook((), {}, {})
-    if model is None:
-        return Outlook((), {}, dict(zip(ids, ask(None, x, seed=campaign.seed), strict=True)))
-    proba = model.predict(x)
-    labelled = set(service.training_set(session, campaign, backbone)[0].ids)
-    known = x[[place for place, key in enumerate(ids) if key in labelled]]
-    asked = ask(proba, x, seed=campaign.seed, known_x=known)
-    answers = {key: (chances, one.reason) for key, chances, one in zip(ids, proba, asked, strict=True)}
-    return Outlook(model.classes, answers, dict(zip(ids, asked, strict=True)))
-
-
-def publish(
-    database: Database,
-    campaign: Campaign,
-    version: ModelVersion,
-    model: TrainedModel | None,
-    why: str,
-    progress: Progress,
-) -> None:
-    """Publish a version with its predictions and priorities in one transaction; record it only, without ``model``."""
-    view = None
-    if model is not None:
-        with database.reading() as session:
-            view = outlook(session, campaign, version.backbone, model)
-    with database.writing() as session:
-        own = session.get_one(Campaign, campaign.id)
-        version.number = queries.last_version_number(session, campaign.id or 0) + 1
-        state = ModelState.CHAMPION if view else ModelState.REJECTED
-        service.record_version(session, own, version, state, why, utc_now())
-        if view is not None:
-            service.predict(session, own, version, view.classes, view.answers, utc_now())
-            service.set_priorities(session, view.asked, utc_now())
-    progress.note(f"Model version {version.number} is {'published' if view else 'kept, but does not serve'}.")
-
-
-def serve_again(settings: Settings, database: Database, campaign: Campaign, progress: Progress) -> int:
-    """Predict anew with the serving model, or, without one, choose whom to ask first. Returns how many figures."""
-    with database.reading() as session:
-        champion = queries.champion(session, campaign.id or 0)
-        backbone = champion.backbone if champion else queries.newest_backbone(session, campaign.id or 0)
-        if backbone is None:
-            return 0
-        view = outlook(session, campaign, backbone, _load(settings, champion) if champion else None)
-    with database.writing() as session:
-        own = session.get_one(Campaign, campaign.id)
-        if champion is not None:
-            service.predict(session, own, champion, view.classes, view.answers, utc_now())
-        service.set_priorities(session, view.asked, utc_now())
-    progress.note(
-        f"{len(view.asked)} figures put in order by {f'model version {champion.number}' if champion else 'variety'}."
-    )
-    return len(view.asked)

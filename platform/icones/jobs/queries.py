@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from icones.models import JobKind, JobRun, JobState, WorkerBeat
+from icones.models import Campaign, JobKind, JobRun, JobState, WorkerBeat
 
 SCHEDULE = "schedule"
 """The trigger of runs that the clock asked for."""
@@ -85,15 +85,22 @@ def ready(session: Session) -> Sequence[JobRun]:
 
 
 def silent(session: Session, before: datetime) -> Sequence[JobRun]:
-    """Return the runs that are said to go on but gave no sign of life since a moment: they were killed."""
-    return session.exec(select(JobRun).where(JobRun.state == JobState.RUNNING, col(JobRun.beat_at) < before)).all()
+    """Return the runs that are said to go on but gave no sign of life since a moment: they were killed.
+
+    They are locked: of two workers that look at once, one takes them up.
+    """
+    question = select(JobRun).where(JobRun.state == JobState.RUNNING, col(JobRun.beat_at) < before)
+    return session.exec(question.with_for_update(skip_locked=True)).all()
 
 
 def claim(session: Session, run_id: int, now: datetime) -> bool:
     """Take a waiting run, unless another run of its campaign goes on; True if it is now ours.
 
-    One conditional UPDATE, so that of two workers one gets it.
+    One conditional UPDATE, so that of two workers one gets it; of two runs of one campaign claimed at the same moment,
+    the campaign's row, locked first, lets the second see the first.
     """
+    ours = select(Campaign.id).join(JobRun, col(JobRun.campaign_id) == Campaign.id).where(JobRun.id == run_id)
+    session.exec(ours.with_for_update(key_share=True, of=Campaign)).first()
     other = sa.orm.aliased(JobRun)
     busy = (
         select(other.id)

@@ -1,7 +1,8 @@
 """The queue that carries runs: Huey, on SQLite for one machine and on PostgreSQL for many.
 
 Its messages are JSON and hold nothing but a run's number: whoever can write to the queue can start a run that
-exists, and nothing else. (Huey's own messages are pickles, which would make the queue's file executable.)
+exists, or have a worker lend it a hand, and nothing else. (Huey's own messages are pickles, which would make the
+queue's file executable.)
 """
 
 import json
@@ -15,11 +16,14 @@ from huey.registry import Message
 from huey.serializer import Serializer
 
 from icones.config import Settings
+from icones.db import Database
+from icones.jobs.shards import is_wanted
 
 WIKI_LANE = "icones-wiki"
 """For pushes: one at a time in a worker, beside everything else."""
 EXIT_BUSY = 75
-"""The child's word for "another run of this campaign goes on; later" (EX_TEMPFAIL of sysexits.h)."""
+"""The child's word for "not now, not here": another run of this campaign goes on (EX_TEMPFAIL of sysexits.h)."""
+LEND = "--lend"
 
 
 class JsonSerializer(Serializer):  # type: ignore[misc]
@@ -49,7 +53,7 @@ class JsonSerializer(Serializer):  # type: ignore[misc]
 
 
 def make_queue(settings: Settings, lane: str = "icones") -> Huey:
-    """Return a queue of this installation with its one task, ``run``.
+    """Return a queue of this installation with its two tasks, ``run`` and ``lend``.
 
     Each lane has a worker of its own: what waits for the wiki most of the time must not hold up what computes.
     """
@@ -65,13 +69,30 @@ def make_queue(settings: Settings, lane: str = "icones") -> Huey:
         """Carry out one run in a child process: its memory goes back, its crash harms nobody."""
         run_in_child(settings, run_id)
 
+    unable: set[int] = set()
+
+    def lend(run_id: int) -> None:
+        """Lend a hand to a run that goes on in another worker; not again where this one was not able to."""
+        if run_id not in unable and _is_wanted(settings, run_id) and run_in_child(settings, run_id, LEND) == EXIT_BUSY:
+            unable.add(run_id)
+
     queue.run = queue.task(name="run")(run)
+    queue.lend = queue.task(name="lend")(lend)
     return queue
 
 
-def run_in_child(settings: Settings, run_id: int) -> int:
+def _is_wanted(settings: Settings, run_id: int) -> bool:
+    """Look first whether anybody waits for a hand: a message may be old, and a process costs seconds."""
+    database = Database(settings.database)
+    try:
+        return is_wanted(database, run_id)
+    finally:
+        database.close()
+
+
+def run_in_child(settings: Settings, run_id: int, *options: str) -> int:
     """Run ``icones job RUN`` in a process of its own and return its exit code."""
-    command = [sys.executable, "-m", "icones", "job", str(run_id)]
+    command = [sys.executable, "-m", "icones", "job", str(run_id), *options]
     try:
         return subprocess.run(  # noqa: S603 (our own program, a number as argument)
             command, env=settings.as_environment(), timeout=settings.job_timeout_s, check=False

@@ -105,6 +105,8 @@ class Progress:
 
     database: Database
     run_id: int
+    attempt: int = 0
+    """Which try of the run this is, counted from 1; 0 where nobody else can take it up."""
     _last: float = 0.0
     _pending: str = ""
 
@@ -126,7 +128,9 @@ class Progress:
         self._last = time.monotonic()
         with self.database.writing() as session:
             run = session.get_one(JobRun, self.run_id)
-            if run.state is JobState.CANCELLED:
+            # Cancelled, or taken for dead, taken up by another process, and perhaps ended: it is ours no more.
+            is_ours = run.state is JobState.RUNNING and run.attempts == self.attempt
+            if run.state is JobState.CANCELLED or (self.attempt and not is_ours):
                 raise CancelledError
             for name, value in fields.items():
                 setattr(run, name, value[:300] if isinstance(value, str) else value)
@@ -156,7 +160,7 @@ def execute(settings: Settings, database: Database, run_id: int, jobs: Mapping[J
     with database.reading() as session:
         run = session.get_one(JobRun, run_id)
         campaign = session.get_one(Campaign, run.campaign_id)
-    progress = Progress(database, run_id)
+    progress = Progress(database, run_id, run.attempts)
     try:
         with _heart(database, run_id):
             result = jobs[run.kind](settings, database, campaign, run, progress)
@@ -177,7 +181,7 @@ def _end(progress: Progress, state: JobState, problem: str = "", result: dict[st
     now = utc_now()
     with progress.database.writing() as session:
         run = session.get_one(JobRun, progress.run_id)
-        if run.state is JobState.RUNNING:
+        if run.state is JobState.RUNNING and run.attempts == progress.attempt:
             run.state, run.problem, run.result = state, problem[:2000], result or {}
             run.finished_at = run.beat_at = now
             run.step = "Done." if state is JobState.DONE else "Failed."

@@ -3,11 +3,9 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-import sqlalchemy as sa
 from sqlmodel import Session, col, func, select
 
 from icones.models import (
-    DepictsStatement,
     Determination,
     DeterminationState,
     Embedding,
@@ -17,7 +15,6 @@ from icones.models import (
     ModelState,
     ModelVersion,
     Prediction,
-    Taxon,
 )
 from icones.taxa.queries import batches, merged_from
 
@@ -48,32 +45,6 @@ def last_version_number(session: Session, campaign_id: int) -> int:
     return session.exec(question).one() or 0
 
 
-def embedding_sources(session: Session, campaign_id: int, backbone: str) -> dict[int, str]:
-    """Return for each embedded figure of a campaign what its vector was made from."""
-    question = (
-        select(Embedding.figure_id, Embedding.source)
-        .join(Figure, col(Figure.id) == Embedding.figure_id)
-        .where(Figure.campaign_id == campaign_id, Embedding.backbone == backbone)
-    )
-    return dict(session.exec(question).all())
-
-
-def embeddings(session: Session, campaign_id: int, backbone: str) -> Sequence[tuple[int, bytes]]:
-    """Return the vectors of a campaign's figures that can be shown, by figure id."""
-    question = (
-        select(Embedding.figure_id, Embedding.vector)
-        .join(Figure, col(Figure.id) == Embedding.figure_id)
-        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
-        .where(
-            Figure.campaign_id == campaign_id,
-            Embedding.backbone == backbone,
-            col(Figure.removed_at).is_(None),
-            Illustration.state == IllustrationState.READY,
-        )
-    )
-    return session.exec(question.order_by(col(Embedding.figure_id))).all()
-
-
 def embedding(session: Session, figure_id: int, backbone: str) -> Embedding | None:
     """Return one figure's vector."""
     return session.get(Embedding, (figure_id, backbone))
@@ -91,71 +62,18 @@ def embedding_state(session: Session, campaign_id: int, backbone: str) -> tuple[
 
 
 def newest_backbone(session: Session, campaign_id: int) -> str | None:
-    """Return the backbone version of a campaign's newest vectors, for when no model serves yet."""
+    """Return the backbone version under which a campaign has most vectors, for when no model serves yet.
+
+    Of several the newest. Another campaign that learns from this one's verified figures may have seen these alone.
+    """
     question = (
         select(Embedding.backbone)
         .join(Figure, col(Figure.id) == Embedding.figure_id)
-        .where(Figure.campaign_id == campaign_id)
-    )
-    return session.exec(question.order_by(col(Embedding.created_at).desc()).limit(1)).first()
-
-
-def verified_labels(session: Session, campaign_id: int) -> Sequence[tuple[Figure, Illustration, str]]:
-    """Return the figures whose taxon is verified."""
-    question = (
-        select(Figure, Illustration, col(Determination.taxon_qid))
-        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
-        .join(Determination, col(Determination.figure_id) == Figure.id)
-        .where(
-            Figure.campaign_id == campaign_id,
-            col(Figure.removed_at).is_(None),
-            Illustration.state == IllustrationState.READY,
-            Determination.state == DeterminationState.VERIFIED,
-            col(Determination.taxon_qid).is_not(None),
-        )
-    )
-    rows = session.exec(question.order_by(col(Figure.id)))
-    return [(figure, illustration, qid) for figure, illustration, qid in rows if qid is not None]
-
-
-def stated_labels(session: Session, campaign_id: int) -> Sequence[tuple[Figure, Illustration, str]]:
-    """Return figures on illustrations of which the source says exactly one taxon, and which are one figure.
-
-    What people here have settled or dispute is left out: their word comes first.
-    """
-    taxon = (
-        select(
-            col(DepictsStatement.illustration_id).label("illustration_id"),
-            func.min(DepictsStatement.qid).label("qid"),
-        )
-        .join(Taxon, col(Taxon.qid) == DepictsStatement.qid)
-        .where(col(DepictsStatement.gone_at).is_(None), DepictsStatement.rank != "deprecated")
-        .group_by(col(DepictsStatement.illustration_id))
-        .having(func.count(sa.distinct(col(DepictsStatement.qid))) == 1)
-        .subquery()
-    )
-    alone = (
-        select(col(Figure.illustration_id))
         .where(Figure.campaign_id == campaign_id, col(Figure.removed_at).is_(None))
-        .group_by(col(Figure.illustration_id))
-        .having(func.count() == 1)
+        .group_by(col(Embedding.backbone))
+        .order_by(func.count().desc(), func.max(Embedding.created_at).desc())
     )
-    question = (
-        select(Figure, Illustration, taxon.c.qid)
-        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
-        .join(taxon, taxon.c.illustration_id == Illustration.id)
-        .join(Determination, col(Determination.figure_id) == Figure.id)
-        .where(
-            col(Determination.state).in_(
-                [DeterminationState.OPEN, DeterminationState.PREDICTED, DeterminationState.AGREED]
-            ),
-            Figure.campaign_id == campaign_id,
-            col(Figure.removed_at).is_(None),
-            Illustration.state == IllustrationState.READY,
-            col(Illustration.id).in_(alone),
-        )
-    )
-    return session.exec(question.order_by(col(Figure.id))).all()
+    return session.exec(question.limit(1)).first()
 
 
 def prediction(session: Session, figure_id: int) -> tuple[Prediction, ModelVersion] | None:
@@ -179,18 +97,8 @@ def predictions_of(session: Session, version_id: int, figure_ids: Collection[int
     return found
 
 
-def drop_predictions(session: Session, version_id: int, figure_ids: Collection[int]) -> None:
-    """Remove a model version's answers for these figures, to be said anew."""
-    for batch in batches(sorted(figure_ids)):
-        session.exec(
-            sa.delete(Prediction).where(
-                col(Prediction.model_version_id) == version_id, col(Prediction.figure_id).in_(batch)
-            )
-        )
-
-
 def examples(session: Session, campaign_id: int, qids: Collection[str], most: int) -> dict[str, list[tuple[int, str]]]:
-    """Return for each taxon up to ``most`` verified figures as (figure id, image name), oldest first.
+    """Return for each taxon up to ``most`` figures that people verified as (figure id, image name), oldest first.
 
     Figures that were named before an item was merged into one of these count for it.
     """
@@ -204,6 +112,7 @@ def examples(session: Session, campaign_id: int, qids: Collection[str], most: in
         .where(
             Determination.campaign_id == campaign_id,
             Determination.state == DeterminationState.VERIFIED,
+            Determination.by_people(),
             col(Determination.taxon_qid).in_([*qids, *stands_for]),
             col(Figure.removed_at).is_(None),
             Illustration.state == IllustrationState.READY,

@@ -1,6 +1,6 @@
 """What is done with learning: labels gathered, a model version published whole or not at all, predictions shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,23 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlmodel import Session
 
-from active_learning import Ask, Taxonomy, TrainingSet, entropy, margin, roll_up
+from active_learning.novelty import FAR, NEAR
 from icones.errors import ConflictError, NotFoundError
-from icones.identifications import service as identifications
-from icones.illustrations import queries as illustrations
-from icones.learning import queries
-from icones.learning.vectors import to_bytes, to_matrix
-from icones.models import Campaign, Embedding, Figure, Illustration, ModelState, ModelVersion, Prediction
-from icones.review import queries as review
-from icones.taxa import queries as taxa
+from icones.learning import fingerprint_queries, label_queries, queries
+from icones.learning.vectors import to_bytes
+from icones.models import (
+    Campaign,
+    DeterminationState,
+    Figure,
+    Illustration,
+    ModelState,
+    ModelVersion,
+    Prediction,
+)
 from icones.taxa import service as taxon_service
 from icones.taxa.service import TaxonView
 
-VERIFIED_WEIGHT = 1.0
-STATED_WEIGHT = 0.5
-"""What a tag that nobody here has checked weighs against a verified one."""
-RANKED = 10
-"""How many leaves of a prediction are kept."""
+SAID_OFTEN = 20
+"""From so many statements on, the share of right ones among them says more than what was promised."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,29 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
+class Claimed:
+    """The deepest taxon of which a model is pretty sure."""
+
+    taxon: TaxonView
+    probability: float
+    right: float | None
+    """The share of such statements that is right; None where too little was measured."""
+
+
+@dataclass(frozen=True)
+class Plausible:
+    """The taxa among which the truth is, nine times in ten."""
+
+    taxa: tuple[TaxonView, ...]
+    n: int
+    """How many they are, of those that the model learned."""
+    is_list: bool
+    """Whether ``taxa`` are these; else it is the one taxon that holds them all, or empty where there is none."""
+
+
+@dataclass(frozen=True)
 class Suggestions:
-    """What the serving model says of a figure."""
+    """What a model says of a figure."""
 
     model_version_id: int
     model_number: int
@@ -60,96 +82,82 @@ class Suggestions:
     margin: float
     entropy: float
     reason: str
+    claim: Claimed | None = None
+    plausible: Plausible | None = None
+    """None where nothing was calibrated."""
+    novelty: float | None = None
+    """The probability that it is nothing the model knows; None where that was not learned."""
+    verdict: str = ""
+    """``known``, ``near`` (a relative of what it knows), ``far`` (nothing like it), or empty."""
+
+    @property
+    def stand(self) -> str:
+        """What to say first: ``far``, ``near``, ``sure`` or ``unsure``. A name means little for what is not known."""
+        if self.verdict in (NEAR, FAR) and self.best:
+            return self.verdict
+        return "sure" if self.claim else "unsure"
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether it may well be none of the taxa that the model knows: its probabilities hold only if it is one."""
+        return self.stand in (NEAR, FAR)
 
 
 def source_of(figure: Figure, illustration: Illustration) -> str:
     """Return what a figure's vector is made from: another image or box makes it stale."""
-    return f"{illustration.image_sha1} {figure.box or 'whole'}"
+    return made_from(illustration.image_sha1, figure.box)
 
 
-def to_embed(session: Session, campaign: Campaign, backbone: str) -> list[ToEmbed]:
-    """Return the figures of a campaign that this backbone version has yet to see."""
-    known = queries.embedding_sources(session, campaign.id or 0, backbone)
-    return [
-        ToEmbed(figure.id or 0, row.image_sha1, figure.box, source_of(figure, row))
-        for figure, row in illustrations.figures_of_campaign(session, campaign.id or 0)
-        if known.get(figure.id or 0) != source_of(figure, row)
-    ]
+def made_from(image_sha1: str, box: str | None) -> str:
+    """Return the same for the name of an image and a box on it."""
+    return f"{image_sha1} {box or 'whole'}"
+
+
+def to_embed(session: Session, campaign: Campaign, backbone: str, only: Collection[int] | None = None) -> list[ToEmbed]:
+    """Return the figures of a campaign (those in ``only``, if told) that this backbone version has yet to see.
+
+    One that could not be looked at waits for another image or box.
+    """
+    waiting = []
+    for row in fingerprint_queries.seen(session, campaign.id or 0, backbone, only):
+        source = made_from(row.image_sha1, row.box)
+        if row.embedded_from != source and not (row.problem and row.hashed_from == source):
+            waiting.append(ToEmbed(row.figure_id, row.image_sha1, row.box, source))
+    return waiting
+
+
+def to_embed_elsewhere(
+    session: Session, campaign: Campaign, backbone: str, only: Collection[int] | None = None
+) -> list[ToEmbed]:
+    """Return the verified figures of the campaigns it learns from that this backbone version has yet to see."""
+    waiting = []
+    for source_id in sorted(label_queries.campaigns_learned_from(session, campaign.id or 0)):
+        labelled = label_queries.determined(session, [source_id], DeterminationState.VERIFIED)
+        wanted = [row.figure_id for row in labelled if only is None or row.figure_id in only]
+        waiting += to_embed(session, session.get_one(Campaign, source_id), backbone, wanted)
+    return waiting
 
 
 def keep_embeddings(
     session: Session, backbone: str, embedded: Sequence[tuple[ToEmbed, NDArray[np.float32]]], now: datetime
 ) -> None:
-    """Keep vectors, each in the place of an older one of its figure."""
-    for item, vector in embedded:
-        row = queries.embedding(session, item.figure_id, backbone)
-        if row is None:
-            row = Embedding(figure_id=item.figure_id, backbone=backbone, source="", vector=b"", created_at=now)
-        row.source, row.vector, row.created_at = item.source, to_bytes(vector), now
-        session.add(row)
+    """Keep vectors, each in the place of an older one of its figure; what is there already stays as it is."""
+    common = {"backbone": backbone, "created_at": now}
+    rows = [
+        {"figure_id": item.figure_id, "source": item.source, "vector": to_bytes(vector), **common}
+        for item, vector in embedded
+    ]
+    fingerprint_queries.keep_vectors(session, rows)
 
 
-def vectors(session: Session, campaign: Campaign, backbone: str) -> tuple[list[int], NDArray[np.float32]]:
-    """Return the figure ids of a campaign and their vectors, shapes (n,) and (n, d)."""
-    rows = queries.embeddings(session, campaign.id or 0, backbone)
-    return [figure_id for figure_id, _ in rows], to_matrix([blob for _, blob in rows])
+def damaged(session: Session, campaign: Campaign, backbone: str, dim: int) -> list[int]:
+    """Return the figures whose stored vector is none of ``dim`` numbers: cut short, not finite, or zero."""
+    return fingerprint_queries.damaged(session, campaign.id or 0, backbone, dim)
 
 
-def taxonomy_of(session: Session, qids: Sequence[str]) -> Taxonomy:
-    """Return the tree above these taxa, as active_learning reads it."""
-    lines = taxa.lineages(session, set(qids))
-    parents: dict[str, str | None] = {}
-    for line in lines.values():
-        for child, parent in zip(line, (*line[1:], None), strict=True):
-            parents[child] = parent
-    rows = taxa.taxa(session, set(parents))
-    return Taxonomy(parents, {qid: row.rank or None for qid, row in rows.items()})
-
-
-def training_set(session: Session, campaign: Campaign, backbone: str) -> tuple[TrainingSet, list[dict[str, Any]]]:
-    """Return what the model may learn from now, and the same as rows for the record.
-
-    Verified determinations count fully. A tag that the source states, for an illustration of one figure and one
-    taxon that people have not settled otherwise, counts half: it begins the loop before anybody has tagged.
-    """
-    known = dict(queries.embeddings(session, campaign.id or 0, backbone))
-    labels: dict[int, dict[str, Any]] = {}
-    for origin, weight, rows in (
-        ("stated", STATED_WEIGHT, queries.stated_labels(session, campaign.id or 0)),
-        ("verified", VERIFIED_WEIGHT, queries.verified_labels(session, campaign.id or 0)),
-    ):
-        for figure, row, qid in rows:
-            if figure.id in known:
-                labels[figure.id or 0] = {
-                    "figure": figure.id,
-                    "taxon": qid,
-                    "group": row.source_group,
-                    "source": source_of(figure, row),
-                    "origin": origin,
-                    "weight": weight,
-                }
-    now_called = taxon_service.current(session, [label["taxon"] for label in labels.values()])
-    for label in labels.values():
-        label["taxon"] = now_called[label["taxon"]]  # what was merged is one class
-    record = _without_ancestors(session, [labels[key] for key in sorted(labels)])
-    return (
-        TrainingSet(
-            ids=tuple(label["figure"] for label in record),
-            x=to_matrix([known[label["figure"]] for label in record]),
-            y=tuple(label["taxon"] for label in record),
-            groups=tuple(label["group"] for label in record),
-            weights=np.array([label["weight"] for label in record], dtype=np.float64),
-            backbone=backbone,
-        ),
-        record,
-    )
-
-
-def _without_ancestors(session: Session, record: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out labels at a rank above another label: the head learns leaves, whose sums give the ranks above."""
-    lines = taxa.lineages(session, {label["taxon"] for label in record})
-    above = {ancestor for line in lines.values() for ancestor in line[1:]}
-    return [label for label in record if label["taxon"] not in above]
+def forget_vectors(session: Session, backbone: str, figure_ids: Collection[int]) -> None:
+    """Remove the vectors of these figures, so that they are made anew."""
+    fingerprint_queries.drop_vectors(session, backbone, figure_ids)
 
 
 def record_version(
@@ -189,56 +197,21 @@ def serve_version(session: Session, campaign: Campaign, number: int, why: str, n
     return record_version(session, campaign, version, ModelState.CHAMPION, f"{version.verdict} {why}".strip(), now)
 
 
-def predict(
-    session: Session,
-    campaign: Campaign,
-    version: ModelVersion,
-    classes: Sequence[str],
-    answers: Mapping[int, tuple[NDArray[np.float64], str]],
-    now: datetime,
-) -> None:
-    """Keep a version's answers: for each figure its calibrated probabilities (k,) over ``classes`` and a reason."""
-    taxonomy = taxonomy_of(session, classes)
-    queries.drop_predictions(session, version.id or 0, list(answers))
-    if not answers:
-        return
-    proba = np.stack([one for one, _ in answers.values()])
-    margins, entropies = margin(proba), entropy(proba)
-    for place, (figure_id, (chances, reason)) in enumerate(answers.items()):
-        order = np.argsort(-chances, kind="stable")[:RANKED]
-        best = classes[int(order[0])]
-        rolled = roll_up(chances, classes, taxonomy)
-        session.add(
-            Prediction(
-                model_version_id=version.id or 0,
-                figure_id=figure_id,
-                ranked=[{"qid": classes[int(i)], "p": round(float(chances[i]), 5)} for i in order],
-                lineage=[{"qid": qid, "p": round(rolled[qid], 5)} for qid in taxonomy.lineage(best)[1:]],
-                margin=float(margins[place]),
-                entropy=float(entropies[place]),
-                reason=reason,
-                created_at=now,
-            )
-        )
-    session.flush()
-    identifications.recompute(session, campaign, list(answers), now, model_version_id=version.id)
-
-
-def set_priorities(session: Session, asked: Mapping[int, Ask], now: datetime) -> None:
-    """Give the volunteers' tasks the priorities and reasons that the asking strategy chose."""
-    review.set_priorities(session, {key: (ask.priority, ask.reason) for key, ask in asked.items()}, now)
-
-
 def suggestions(
     session: Session, campaign: Campaign, figure_id: int, language: str, most: int = 5
 ) -> Suggestions | None:
     """Return what the serving model says of a figure, with example images; None while no model serves."""
     found = queries.prediction(session, figure_id)
-    if found is None:
-        return None
-    prediction, version = found
-    qids = [entry["qid"] for entry in (*prediction.ranked[:most], *prediction.lineage)]
-    names = taxon_service.views(session, qids, language)
+    return told(session, campaign, *found, language, most) if found else None
+
+
+def told(
+    session: Session, campaign: Campaign, prediction: Prediction, version: ModelVersion, language: str, most: int = 5
+) -> Suggestions:
+    """Return a prediction with names and example images; it need not be one that is kept."""
+    sure_of, within = prediction.claim.get("qid"), prediction.plausible.get("qids", [])
+    qids = {entry["qid"] for entry in (*prediction.ranked[:most], *prediction.lineage)} | {*within, sure_of}
+    names = taxon_service.views(session, {qid for qid in qids if qid}, language)
     ranked = _once(prediction.ranked[:most], names)
     best = {names[entry["qid"]].qid for entry in ranked[:1]}
     above = [entry for entry in _once(prediction.lineage, names) if names[entry["qid"]].qid not in best]
@@ -250,7 +223,7 @@ def suggestions(
             Suggestion(
                 names[entry["qid"]],
                 entry["p"],
-                tuple(one for one in shown.get(names[entry["qid"]].qid, []) if one[0] != figure_id)[:3],
+                tuple(one for one in shown.get(names[entry["qid"]].qid, []) if one[0] != prediction.figure_id)[:3],
             )
             for entry in ranked
         ),
@@ -258,7 +231,37 @@ def suggestions(
         prediction.margin,
         prediction.entropy,
         prediction.reason,
+        _claimed(prediction, version, names),
+        _plausible(prediction, names),
+        prediction.novelty,
+        prediction.verdict,
     )
+
+
+def _claimed(prediction: Prediction, version: ModelVersion, names: Mapping[str, TaxonView]) -> Claimed | None:
+    claim = prediction.claim
+    if claim.get("qid") not in names:
+        return None
+    return Claimed(names[claim["qid"]], claim["p"], _right(version, claim["rank"]))
+
+
+def _right(version: ModelVersion, rank: str) -> float | None:
+    """Return how often a statement at this rank is right: as measured, or of too few the least that was promised."""
+    card = version.report.get("card") or {}
+    row = next((one for one in card.get("ranks", ()) if one["figures"]["rank"] == rank), None)
+    if row is None or row["promised"] is None:
+        return None
+    share: float = row["said_right"]["value"] if row["figures"]["said"] >= SAID_OFTEN else row["promised"]
+    return share
+
+
+def _plausible(prediction: Prediction, names: Mapping[str, TaxonView]) -> Plausible | None:
+    kept = prediction.plausible
+    if not kept:
+        return None
+    found = {names[qid].qid: names[qid] for qid in kept["qids"] if qid in names}
+    is_list = len(kept["qids"]) == kept["n"]
+    return Plausible(tuple(found.values()), len(found) if is_list else kept["n"], is_list)
 
 
 def _once(entries: Sequence[dict[str, Any]], names: Mapping[str, TaxonView]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel import Field, SQLModel, UniqueConstraint
+from sqlmodel import Field, SQLModel, UniqueConstraint, col
 
 from icones.models.columns import choice, document, moment, reference
 from icones.models.people import Role
@@ -110,6 +110,16 @@ class Determination(SQLModel, table=True):
     n_disagree: int = 0
     settled_by: int | None = reference("person.id", default=None, nullable=True)
     decided_at: datetime = moment()
+
+    @property
+    def is_by_model(self) -> bool:
+        """Whether it is verified on the model's word alone: nobody settled it, and nobody said it."""
+        return self.state is DeterminationState.VERIFIED and self.settled_by is None and not self.n_agree
+
+    @classmethod
+    def by_people(cls) -> sa.ColumnElement[bool]:
+        """Return the condition that people's words stand behind what is agreed or verified, as SQL."""
+        return sa.or_(col(cls.settled_by).is_not(None), col(cls.n_agree) > 0)
 
 
 class DeterminationChange(SQLModel, table=True):

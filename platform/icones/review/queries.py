@@ -1,12 +1,15 @@
 """All SQL about review tasks."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, func, select
 
+from icones.identifications import crowd
+from icones.identifications.service import DISPUTED
 from icones.models import (
+    Audience,
     Determination,
     Figure,
     Identification,
@@ -14,11 +17,13 @@ from icones.models import (
     IllustrationState,
     Queue,
     ReviewTask,
+    Skill,
     Skip,
     TaxonAncestor,
 )
-from icones.taxa.queries import batches
 
+CLOSE = 40
+"""So many of the foremost tasks are looked at for one that suits the person."""
 UNCERTAIN = ("close_call", "unsure", "novel")
 """Reasons of the model's for which a specialist's eye is worth most."""
 
@@ -34,26 +39,59 @@ def _waiting(campaign_id: int) -> sa.ColumnElement[bool]:
 def next_for(
     session: Session, campaign_id: int, person_id: int | None, skipped_after: datetime, leave: int | None
 ) -> int | None:
-    """Return the figure a volunteer is asked next: the highest priority not yet named or lately skipped by them."""
+    """Return the figure a volunteer is asked next: the highest priority not yet named or lately skipped by them.
+
+    Of the ``CLOSE`` foremost those of nearly the same priority are put in order by whom they suit: what lies in a group
+    that the person knows first, what suits people who know its group last. What suits specialists comes after all
+    others.
+    """
+    near = _foremost(campaign_id, person_id, skipped_after, leave).limit(CLOSE).subquery()
+    knows = sa.exists().where(
+        col(TaxonAncestor.taxon_qid) == near.c.within_qid,
+        col(TaxonAncestor.ancestor_qid) == col(Skill.group_qid),
+        col(Skill.campaign_id) == campaign_id,
+        col(Skill.person_id) == (person_id or 0),
+        col(Skill.group_qid) != "",
+        col(Skill.low) >= crowd.KNOWS,
+    )
+    fits = sa.case((knows, 0), (near.c.suits == Audience.KNOWING, 2), else_=1)
+    question = sa.select(near.c.figure_id).order_by(
+        sa.case((near.c.suits == Audience.SPECIALIST, 1), else_=0),
+        sa.cast(near.c.priority * 10, sa.Integer).desc(),
+        fits,
+        near.c.priority.desc(),
+        near.c.figure_id,
+    )
+    return session.execute(question.limit(1)).scalar()
+
+
+def _foremost(
+    campaign_id: int, person_id: int | None, skipped_after: datetime, leave: int | None
+) -> sa.Select[int, float, Audience, str | None]:
+    """Return the question for the volunteers' tasks that a person may be asked, the foremost first."""
     said = select(Identification.figure_id).where(
         Identification.person_id == (person_id or 0), col(Identification.ended_at).is_(None)
     )
     skipped = select(Skip.figure_id).where(Skip.person_id == (person_id or 0), Skip.at > skipped_after)
-    question = (
-        select(ReviewTask.figure_id)
-        .join(Figure, col(Figure.id) == ReviewTask.figure_id)
-        .join(Illustration, col(Illustration.id) == Figure.illustration_id)
+    return (
+        sa.select(
+            col(ReviewTask.figure_id), col(ReviewTask.priority), col(ReviewTask.suits), col(ReviewTask.within_qid)
+        )
+        .join(Figure, col(Figure.id) == col(ReviewTask.figure_id))
+        .join(Illustration, col(Illustration.id) == col(Figure.illustration_id))
         .where(
             _waiting(campaign_id),
-            ReviewTask.queue == Queue.VOLUNTEER,
+            col(ReviewTask.queue) == Queue.VOLUNTEER,
             col(ReviewTask.figure_id).not_in(said),
             col(ReviewTask.figure_id).not_in(skipped),
-            ReviewTask.figure_id != (leave or 0),
+            col(ReviewTask.figure_id) != (leave or 0),
         )
-        .order_by(col(ReviewTask.priority).desc(), col(ReviewTask.figure_id))
-        .limit(1)
+        .order_by(
+            sa.case((col(ReviewTask.suits) == Audience.SPECIALIST, 1), else_=0),
+            col(ReviewTask.priority).desc(),
+            col(ReviewTask.figure_id),
+        )
     )
-    return session.exec(question).first()
 
 
 def n_waiting_for(
@@ -97,7 +135,11 @@ def _for_specialists(campaign_id: int, field: Collection[str]) -> list[sa.Column
     """Return what makes a figure a specialist's: their queue, or the model's doubt; within their field, if any."""
     where = [
         _waiting(campaign_id),
-        sa.or_(col(ReviewTask.queue) == Queue.SPECIALIST, col(ReviewTask.reason).in_(UNCERTAIN)),
+        sa.or_(
+            col(ReviewTask.queue) == Queue.SPECIALIST,
+            col(ReviewTask.reason).in_([*UNCERTAIN, DISPUTED]),
+            col(ReviewTask.suits) == Audience.SPECIALIST,
+        ),
     ]
     if field:
         named = sa.and_(
@@ -106,10 +148,13 @@ def _for_specialists(campaign_id: int, field: Collection[str]) -> list[sa.Column
             col(Identification.taxon_qid).is_not(None),
         )
         inside = select(TaxonAncestor.taxon_qid).where(col(TaxonAncestor.ancestor_qid).in_(list(field)))
-        # What nobody has named yet may be of any field.
+        # What nobody has named yet may be of any field, unless the model is sure of a group outside it: one that
+        # neither lies within the field nor has it within itself.
+        within = col(ReviewTask.within_qid)
+        above = select(TaxonAncestor.ancestor_qid).where(col(TaxonAncestor.taxon_qid).in_(list(field)))
         where.append(
             sa.or_(
-                ~sa.exists().where(named),
+                sa.and_(~sa.exists().where(named), sa.or_(within.is_(None), within.in_(inside), within.in_(above))),
                 sa.exists().where(named, col(Identification.taxon_qid).in_(inside)),
             )
         )
@@ -146,11 +191,12 @@ def for_specialists(
         .join(Determination, col(Determination.figure_id) == ReviewTask.figure_id)
         .where(*where)
     )
+    is_theirs = sa.or_(col(ReviewTask.queue) == Queue.SPECIALIST, col(ReviewTask.reason) == DISPUTED)
     total = session.exec(select(func.count()).select_from(joined.subquery())).one()
     rows = session.exec(
         joined.order_by(
             sa.case((mine, 1), else_=0),
-            sa.case((col(ReviewTask.queue) == Queue.SPECIALIST, 0), else_=1),
+            sa.case((is_theirs, 0), else_=1),
             col(ReviewTask.priority).desc(),
             col(ReviewTask.figure_id),
         )
@@ -175,17 +221,3 @@ def reasons_for_specialists(session: Session, campaign_id: int, field: Collectio
 def task(session: Session, figure_id: int) -> ReviewTask | None:
     """Return the review task of a figure; None when it waits for nobody."""
     return session.get(ReviewTask, figure_id)
-
-
-def set_priorities(session: Session, asked: Mapping[int, tuple[float, str]], now: datetime) -> None:
-    """Set priority and reason of volunteers' tasks that nobody has begun; other tasks keep theirs."""
-    for batch in batches(sorted(asked)):
-        question = select(ReviewTask).where(
-            col(ReviewTask.figure_id).in_(batch),
-            ReviewTask.queue == Queue.VOLUNTEER,
-            ReviewTask.reason != "second_opinion",
-        )
-        for task in session.exec(question):
-            task.priority, task.reason = asked[task.figure_id]
-            task.updated_at = now
-            session.add(task)

@@ -9,7 +9,7 @@ from icones.campaigns.service import Door
 from icones.illustrations import service as illustrations
 from icones.models import Person, Role, Skip
 from icones.people import queries as people
-from icones.review import queries
+from icones.review import gold, queries
 from icones.taxa import service as taxa
 
 SKIPPED_FOR = timedelta(days=7)
@@ -23,7 +23,17 @@ def next_figure(
     ``leave`` is a figure not to offer: the one just answered or passed over. No model is asked here: priorities
     are stored when a model is published.
     """
+    known = asked_as_gold(session, door, person, now)
+    if known is not None and known != leave:
+        return known
     return queries.next_for(session, door.campaign.id or 0, person.id if person else None, now - SKIPPED_FOR, leave)
+
+
+def asked_as_gold(session: Session, door: Door, person: Person | None, now: datetime) -> int | None:
+    """Return the settled figure that a volunteer is asked now to see how well they know it; mostly None."""
+    if person is None or door.role is not Role.VOLUNTEER:
+        return None
+    return gold.asked(session, door.campaign, person.id or 0, now - SKIPPED_FOR)
 
 
 def waiting_for(

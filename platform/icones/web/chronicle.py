@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from icones.identifications import queries as identifications
+from icones.identifications.machine import NO_LONGER
 from icones.identifications.service import MOVED
 from icones.illustrations import queries as illustrations
 from icones.learning import queries as learning
@@ -164,12 +165,27 @@ RULES = (
         re.compile(r"(?P<favour>\d+) of (?P<all>\d+) agree \(asked for: (?P<quorum>\d+) people, (?P<share>\d+)%\)\."),
         N_("%(favour)s of %(all)s agree (asked for: %(quorum)s people, %(share)s per cent)."),
     ),
+    (
+        re.compile(r"(?P<favour>\d+) of (?P<all>\d+) agree so far; what it is more exactly is disputed\."),
+        N_("%(favour)s of %(all)s agree so far; what it is more exactly is disputed."),
+    ),
     (re.compile(r"A specialist looked and could not tell\."), N_("A specialist looked and could not tell.")),
     (
         re.compile(r"Specialists gave answers that cannot all be true\."),
         N_("Specialists gave answers that cannot all be true."),
     ),
     (re.compile(r"A specialist's word settles\."), N_("A specialist's word settles.")),
+    (
+        re.compile(
+            r"The model alone: probability (?P<p>[\d.]+), at or above (?P<least>[\d.]+) for this taxon, "
+            r"where at least (?P<share>[\d.]+) % were right \(version (?P<n>\d+)\); turned on by a curator\."
+        ),
+        N_(
+            "The model alone: probability %(p)s, at or above %(least)s for this taxon, where at least %(share)s per "
+            "cent were right (version %(n)s); turned on by a curator."
+        ),
+    ),
+    (re.compile(re.escape(NO_LONGER)), N_("The model's word alone no longer counts.")),
 )
 """The sentences in which consensus gives its reasons: kept in English, read in the reader's language."""
 

@@ -30,6 +30,7 @@ from icones.jobs.queries import Quiet
 from icones.jobs.taxa import ask_for_scope
 from icones.learning import queries as learning
 from icones.models import (
+    ConsensusRule,
     Export,
     Illustration,
     IllustrationState,
@@ -48,6 +49,7 @@ from icones.review import queries as review
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
 from icones.web.jobs import SHOWN, JobView, views, worker_is_alive
+from icones.web.reliability import Helper, helpers
 from icones.web.render import flash, render, translations
 from icones.web.sources import LARGE, SourceForm, source_form
 from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, Visitor
@@ -123,6 +125,8 @@ class PeoplePage:
     problems: tuple[FormProblem, ...] = ()
     name: str = ""
     role: str = "specialist"
+    helpers: tuple[Helper, ...] = ()
+    """How often people are right here, as far as it is known."""
     section: str = "campaigns"
 
 
@@ -205,7 +209,15 @@ def rules_page(request: Request, door: CampaignDoor, session: DbSession, asking:
     """Show the rules, and what the campaign is about."""
     door.require(Role.CURATOR)
     own = door.campaign
-    rules = Rules(own.quorum, own.agreement, own.agreed_is_verified, own.retrain_after)
+    rules = Rules(
+        own.quorum,
+        own.agreement,
+        own.agreed_is_verified,
+        own.retrain_after,
+        own.rule,
+        own.blind_votes,
+        own.gold_share,
+    )
     return render(request, RulesPage(door, rules, scope=scope_of(session, door, asking)))
 
 
@@ -219,9 +231,21 @@ def set_rules(
     agreement_percent: Annotated[float, Form()],
     retrain_after: Annotated[int, Form()],
     agreed_is_verified: Annotated[bool, Form()] = False,
+    rule: Annotated[ConsensusRule | None, Form()] = None,
+    blind_votes: Annotated[int | None, Form()] = None,
+    gold_percent: Annotated[float | None, Form()] = None,
 ) -> Any:
     """Set the rules and decide every figure anew by them."""
-    rules = Rules(quorum, agreement_percent / 100, agreed_is_verified, retrain_after)
+    own = door.campaign
+    rules = Rules(
+        quorum,
+        agreement_percent / 100,
+        agreed_is_verified,
+        retrain_after,
+        rule or own.rule,
+        own.blind_votes if blind_votes is None else blind_votes,
+        own.gold_share if gold_percent is None else gold_percent / 100,
+    )
     try:
         changed = apply_rules(session, door, rules)
     except BadInputError as error:
@@ -308,7 +332,8 @@ def _people(
         for row, person in sorted(rows, key=lambda pair: (rank[pair[0].role], pair[1].name))
     )
     problems = _problems(problem, asking) if problem else ()
-    return render(request, PeoplePage(door, members, problems, name, role), problem.status if problem else 200)
+    page = PeoplePage(door, members, problems, name, role, helpers(session, door, asking.language))
+    return render(request, page, problem.status if problem else 200)
 
 
 @router.post("/c/{slug}/curate/people")

@@ -1,4 +1,4 @@
-"""A plate with its figures and their history, what looks like it, and the pictures themselves."""
+"""A plate with its figures and their history, and the pictures themselves."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ from icones.identifications import queries as identifications
 from icones.illustrations import queries, service
 from icones.illustrations.store import SHOWN_SIDE, ImageStore
 from icones.learning import queries as learning
+from icones.learning import service as learning_service
+from icones.learning.service import Suggestions
 from icones.models import DepictsStatement, Determination, Figure, Illustration, IllustrationState, Person
 from icones.names import service as names
 from icones.paths import bundled
@@ -44,7 +46,6 @@ class Side(IntEnum):
 NO_IMAGE = bundled("static") / "no-image.svg"
 """Shown in the place of an image that is not here."""
 STRIP = 8
-GRID = 24
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class FigureRow:
     best: TaxonView | None
     """What the serving model thinks, while people have not said."""
     probability: float | None
+    says: Suggestions | None
+    """All that it says, of the figure whose history is shown."""
     is_current: bool
     edits: tuple[EditRow, ...]
     """What we say, or shall say, of it on Commons; the latest word last."""
@@ -91,21 +94,6 @@ class IllustrationPage:
     """What the name at the source was found to mean; a suggestion of the collection, never an identification."""
     similar: tuple[Alike, ...]
     address: Callable[[int], str]
-    section: str = "campaigns"
-
-
-@dataclass(frozen=True)
-class SimilarPage:
-    """Figures that look like one."""
-
-    template: ClassVar[str] = "pages/similar.html"
-    door: Door
-    figure: Figure
-    illustration: Illustration
-    picture: str
-    taxon: TaxonView | None
-    state: str
-    similar: tuple[Alike, ...]
     section: str = "campaigns"
 
 
@@ -161,6 +149,8 @@ def _rows(
     best = {figure_id: one.ranked[0] for figure_id, one in said.items() if one.ranked}
     qids = {one.taxon_qid for _, one in known if one.taxon_qid} | {one["qid"] for one in best.values()}
     names = taxa.views(session, qids, language)
+    held = said.get(shown.id or 0) if shown else None
+    says = learning_service.told(session, door.campaign, held, champion, language) if champion and held else None
     return tuple(
         FigureRow(
             figure.id or 0,
@@ -172,6 +162,7 @@ def _rows(
             rule_words(one.rule, language),
             names.get(best[figure.id or 0]["qid"]) if figure.id in best else None,
             best[figure.id or 0]["p"] if figure.id in best else None,
+            says if figure is shown else None,
             figure is shown,
             edits.get(figure.id or 0, ()),
         )
@@ -202,30 +193,8 @@ def _alike(
 @router.get("/c/{slug}/f/{figure_id}")
 def figure_page(door: CampaignDoor, session: DbSession, asking: CurrentVisitor, figure_id: int) -> Any:
     """Go to a figure's plate."""
-    _, row = _figure(session, door, figure_id, asking.person)
+    _, row = figure_here(session, door, figure_id, asking.person)
     return RedirectResponse(f"/c/{door.campaign.slug}/i/{row.id}?figure={figure_id}", 303)
-
-
-@router.get("/c/{slug}/f/{figure_id}/similar")
-def similar_page(
-    request: Request, door: CampaignDoor, session: DbSession, asking: CurrentVisitor, figure_id: int
-) -> Any:
-    """Show the figures that look like this one."""
-    figure, row = _figure(session, door, figure_id, asking.person)
-    determination = identifications.determinations(session, [figure_id])[figure_id]
-    names = taxa.views(session, [determination.taxon_qid] if determination.taxon_qid else [], asking.language)
-    return render(
-        request,
-        SimilarPage(
-            door,
-            figure,
-            row,
-            crop_address(door.campaign.slug, figure_id, 640),
-            names.get(determination.taxon_qid or ""),
-            determination.state.value,
-            _alike(request, session, door, figure_id, asking, GRID),
-        ),
-    )
 
 
 @router.get("/c/{slug}/i/{illustration_id}/image")
@@ -251,7 +220,7 @@ def figure_image(
     side: Side = Side.CARD,
 ) -> Response:
     """Return a figure's picture: its box, else the whole plate."""
-    figure, row = _figure(session, door, figure_id, asking.person)
+    figure, row = figure_here(session, door, figure_id, asking.person)
     return _picture(request, row, figure.box, side)
 
 
@@ -288,7 +257,8 @@ def _illustration(session: Session, door: Door, illustration_id: int, person: Pe
     return row
 
 
-def _figure(session: Session, door: Door, figure_id: int, person: Person | None) -> tuple[Figure, Illustration]:
+def figure_here(session: Session, door: Door, figure_id: int, person: Person | None) -> tuple[Figure, Illustration]:
+    """Return a figure of this campaign with its illustration, or say that there is none."""
     opened = service.open_figure(session, figure_id, person)
     if opened.door.campaign.id != door.campaign.id:
         raise NotFoundError("There is no such figure in this campaign.")

@@ -15,11 +15,22 @@ from icones.illustrations import service as illustrations
 from icones.learning import queries as learning_queries
 from icones.learning import service as learning
 from icones.learning.service import Suggestions
-from icones.models import Figure, Identification, Illustration, IllustrationState, Person
+from icones.models import (
+    Answer,
+    ConsensusRule,
+    Determination,
+    DeterminationState,
+    Figure,
+    Identification,
+    Illustration,
+    IllustrationState,
+    Person,
+)
 from icones.names import service as written_names
 from icones.review import queries as review
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
+from icones.web import screens
 from icones.web.cases import Box, Plate, crop_address, plate_of
 
 SURE_OF_BEST = 0.8
@@ -45,6 +56,13 @@ class Said:
     answer: str
     taxon: TaxonView | None
     state: str
+    reached: TaxonView | None = None
+    """What all agree on while the exact name is disputed."""
+    thought: TaxonView | None = None
+    """What the model thinks, told after an answer that was given without seeing it."""
+    chance: float = 0.0
+    specialist: TaxonView | None = None
+    """What a specialist had settled before, where this was asked to see how well the person knows it."""
 
 
 @dataclass(frozen=True)
@@ -82,39 +100,52 @@ class Question:
     can_be_named: bool
     has_model: bool
     """Whether a model serves this campaign, even if it has yet to look at this figure."""
+    is_withheld: bool
+    """Whether what the model says is kept back: this person is among the first to name the figure."""
+    may_disagree: bool
+    """Whether "it cannot be named more exactly" can mean something: somebody else has named a taxon."""
+    says: Suggestions | None
+    """What the model says, as far as this person may see it now."""
 
 
-def question_of(session: Session, door: Door, person: Person | None, figure_id: int, language: str) -> Question:
-    """Return the question about a figure of this campaign; NotFoundError where there is none."""
+def question_of(
+    session: Session, door: Door, person: Person | None, figure_id: int, language: str, *, is_gold: bool = False
+) -> Question:
+    """Return the question about a figure of this campaign; NotFoundError where there is none.
+
+    With ``is_gold`` nothing tells that a specialist has answered it already.
+    """
     opened = illustrations.open_figure(session, figure_id, person)
     if opened.door.campaign.id != door.campaign.id:
         raise NotFoundError("There is no such figure in this campaign.")
     row, slug = opened.illustration, door.campaign.slug
     present = illustration_queries.figures(session, row.id or 0)
     known = identifications.determinations(session, [one.id or 0 for one in present])
-    own = _own(session, figure_id, person)
-    statements = illustration_queries.statements(session, [row.id or 0]).get(row.id or 0, [])
+    said = identifications.standing(session, [figure_id]).get(figure_id, [])
+    own = next((one for one in said if person and one.person_id == person.id), None)
+    statements = [] if is_gold else illustration_queries.statements(session, [row.id or 0]).get(row.id or 0, [])
     qids = {one.taxon_qid for one in known.values()} | {one.qid for one in statements if one.rank != "deprecated"}
     names = taxa.views(session, {qid for qid in {*qids, own.taxon_qid if own else None} if qid}, language)
-    model = learning.suggestions(session, door.campaign, figure_id, language)
-    task = review.task(session, figure_id)
+    withheld = is_gold or screens.is_withheld(session, door, person, figure_id)
+    model = None if withheld else learning.suggestions(session, door.campaign, figure_id, language)
+    state = DeterminationState.OPEN.value if is_gold else known[figure_id].state.value
     return Question(
         figure=opened.figure,
         illustration=row,
         plate=plate_of(slug, row),
         boxes=tuple(Box(one.box, one.number, one.id == figure_id) for one in present),
-        state=known[figure_id].state.value,
-        reason=task.reason if task else "",
+        state=state,
+        reason="random" if is_gold else _reason(session, figure_id, withheld),
         model_version_id=model.model_version_id if model else None,
         proposals=_proposals(slug, model),
         broader=_broader(model),
-        mine=_said(own, known[figure_id].state.value, names) if own else None,
+        mine=Said(own.id or 0, own.answer.value, names.get(own.taxon_qid or ""), state) if own else None,
         beside=tuple(
             OnThisPlate(
                 one.id or 0,
                 one.number,
-                known[one.id or 0].state.value,
-                names.get(known[one.id or 0].taxon_qid or ""),
+                state if one.id == figure_id else known[one.id or 0].state.value,
+                None if is_gold and one.id == figure_id else names.get(known[one.id or 0].taxon_qid or ""),
                 one.id == figure_id,
             )
             for one in present
@@ -123,25 +154,54 @@ def question_of(session: Session, door: Door, person: Person | None, figure_id: 
         collection_taxon=written_names.taxon_of(session, door.campaign, row.verbatim_name, language),
         can_be_named=row.state is IllustrationState.READY and door.campaign.closed_at is None,
         has_model=model is not None or learning_queries.champion(session, door.campaign.id or 0) is not None,
+        is_withheld=withheld,
+        may_disagree=not is_gold
+        and door.campaign.rule is ConsensusRule.COMMUNITY
+        and any(one.answer is Answer.TAXON and one is not own for one in said),
+        says=model,
     )
 
 
+def _reason(session: Session, figure_id: int, withheld: bool) -> str:
+    """Return why a figure is asked about; what would tell of the model's answer is said otherwise while it is kept."""
+    task = review.task(session, figure_id)
+    if task is None:
+        return ""
+    return "unaided" if withheld and task.reason == "likely" else task.reason
+
+
 def said_of(session: Session, person: Person, identification_id: int, language: str) -> Said | None:
-    """Return what was just said, while it stands and is this person's own; else None."""
+    """Return what was just said, while it stands and is this person's own, with what others think; else None."""
     row = identifications.identification(session, identification_id)
     if row is None or row.person_id != person.id or row.ended_at is not None:
         return None
-    names = taxa.views(session, [row.taxon_qid] if row.taxon_qid else [], language)
-    return _said(row, identifications.determinations(session, [row.figure_id])[row.figure_id].state.value, names)
+    known = identifications.determinations(session, [row.figure_id])[row.figure_id]
+    guess, chance = _thought(session, row)
+    names = taxa.views(session, {qid for qid in (row.taxon_qid, known.taxon_qid, guess) if qid}, language)
+    reached = names.get(known.taxon_qid or "")
+    return Said(
+        row.id or 0,
+        row.answer.value,
+        names.get(row.taxon_qid or ""),
+        known.state.value,
+        reached if known.state is DeterminationState.DISPUTED else None,
+        names.get(guess),
+        chance,
+        reached if _was_gold(row, known) else None,
+    )
 
 
-def _own(session: Session, figure_id: int, person: Person | None) -> Identification | None:
-    standing = identifications.standing(session, [figure_id]).get(figure_id, []) if person else []
-    return next((one for one in standing if person and one.person_id == person.id), None)
+def _thought(session: Session, row: Identification) -> tuple[str, float]:
+    """Return what the serving model thinks, and how sure it is; nothing where the person had seen it before."""
+    found = learning_queries.prediction(session, row.figure_id) if row.shown.get("blind") else None
+    if found is None or not found[0].ranked:
+        return "", 0.0
+    best = found[0].ranked[0]
+    return best["qid"], best["p"]
 
 
-def _said(row: Identification, state: str, names: dict[str, TaxonView]) -> Said:
-    return Said(row.id or 0, row.answer.value, names.get(row.taxon_qid or ""), state)
+def _was_gold(row: Identification, known: Determination) -> bool:
+    return bool(row.shown.get("gold")) and known.settled_by is not None
 
 
 def _proposals(slug: str, model: Suggestions | None) -> tuple[Proposal, ...]:

@@ -20,11 +20,11 @@ from icones.errors import BadInputError, NotFoundError
 from icones.identifications import service as identifications
 from icones.identifications.service import Submission, Submitted
 from icones.illustrations import service as illustrations
-from icones.learning import service as learning
 from icones.models import Answer, Confidence, Role
 from icones.review import queries, service
 from icones.taxa import service as taxa
 from icones.taxa.service import Hit, TaxonView
+from icones.web import screens
 from icones.web.cases import Case, case_of
 from icones.web.render import flash, render, translations
 from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession
@@ -32,7 +32,7 @@ from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession
 router = APIRouter(include_in_schema=False)
 
 PER_PAGE = 12
-REASONS = ("removed_elsewhere", "disputed", "confirm", "nobody_could_tell", "close_call", "unsure", "novel")
+REASONS = ("doubtful", "removed_elsewhere", "disputed", "confirm", "nobody_could_tell", "close_call", "unsure", "novel")
 """In the order in which they need a specialist."""
 
 
@@ -159,7 +159,7 @@ def settle(
         None if answer and answer is not Answer.TAXON else qid,
         confidence,
         comment,
-        learning.shown(session, figure_id, model_version),
+        screens.on_review_page(session, figure_id, model_version),
     )
     done = identifications.submit(session, person, figure_id, said, utc_now())
     if asking.is_htmx:

@@ -22,12 +22,13 @@ from icones.identifications.service import Submission
 from icones.illustrations import service as illustrations
 from icones.jobs import runner
 from icones.learning import queries as learning_queries
-from icones.learning import service as learning
 from icones.models import Answer, Confidence, JobKind, Person
 from icones.review import service as review
 from icones.taxa import service as taxa
 from icones.taxa.service import Hit
+from icones.web import screens
 from icones.web.questions import Question, Said, question_of, said_of
+from icones.web.reliability import Reliable, reliability_of
 from icones.web.render import flash, render
 from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, Visitor
 
@@ -51,6 +52,8 @@ class TagPage:
     words: str = ""
     """A typed name that was looked up, for people without JavaScript and for what is not known yet."""
     hits: tuple[Hit, ...] = ()
+    my_reliability: tuple[Reliable, ...] = ()
+    """How often this person is right here, as far as it is known."""
     section: str = "campaigns"
 
 
@@ -105,6 +108,7 @@ def answer(
     answer: Annotated[Answer | Literal["skip"] | None, Form()] = None,
     confidence: Annotated[Confidence, Form()] = Confidence.SURE,
     comment: Annotated[str, Form()] = "",
+    disagrees: Annotated[bool, Form()] = False,
     model_version: Annotated[int | None, Form()] = None,
 ) -> Any:
     """Save what a person says a figure is, or pass it over, and ask the next one.
@@ -129,7 +133,8 @@ def answer(
         qid if kind is Answer.TAXON else None,
         confidence,
         comment,
-        learning.shown(session, figure_id, model_version),
+        screens.on_tag_page(session, door, person, figure_id, model_version, utc_now()),
+        disagrees,
     )
     done = identifications.submit(session, person, figure_id, said, utc_now())
     return _onward(request, session, door, asking, leave=figure_id, saved=done.identification.id)
@@ -214,17 +219,20 @@ def _show(
     words: str = "",
 ) -> Response:
     person = asking.person
-    current = figure_id or review.next_figure(session, door, person, utc_now(), leave)
+    now = utc_now()
+    current = figure_id or review.next_figure(session, door, person, now, leave)
+    is_gold = current is not None and screens.is_gold(session, door, person, current, now)
     hits = taxa.search(session, words, asking.language, door.campaign.root_taxon_qid) if words else []
     kind = TagFragment if asking.is_htmx else TagPage
     page = kind(
         door=door,
-        question=question_of(session, door, person, current, asking.language) if current else None,
+        question=question_of(session, door, person, current, asking.language, is_gold=is_gold) if current else None,
         saved=said_of(session, person, saved, asking.language) if saved and person else None,
         n_mine=identification_queries.n_by_person(session, door.campaign.id or 0, person.id or 0) if person else 0,
         submission_id=str(uuid.uuid4()),
         words=words,
         hits=tuple(hits),
+        my_reliability=reliability_of(session, door, person, asking.language) if person else (),
     )
     response = render(request, page)
     if asking.is_htmx:

@@ -5,9 +5,12 @@ from typing import Any
 
 from sqlmodel import Session
 
+from icones.campaigns.service import Door
 from icones.config import Settings
 from icones.identifications import queries as identifications
 from icones.learning import service as learning
+from icones.learning.predictions import RANKED
+from icones.learning.service import Suggestions
 from icones.models import (
     Campaign,
     Determination,
@@ -21,8 +24,10 @@ from icones.models import (
 )
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
+from icones.web import screens
 from icones.web.api.shapes import (
     CampaignOut,
+    ClaimOut,
     DeterminationOut,
     ExportOut,
     FigureDetailOut,
@@ -30,6 +35,7 @@ from icones.web.api.shapes import (
     IdentificationOut,
     JobOut,
     ModelOut,
+    PlausibleOut,
     PredictedOut,
     PredictionOut,
     Problem,
@@ -116,6 +122,7 @@ def identification_out(row: Identification, said_by: Person, asker: Person | Non
         taxon_qid=row.taxon_qid,
         confidence=row.confidence,
         comment=row.comment,
+        disagrees=row.disagrees,
         given_as=row.given_as,
         person=said_by.name if is_mine or said_by.named_in_exports else None,
         is_mine=is_mine,
@@ -128,36 +135,51 @@ def identification_out(row: Identification, said_by: Person, asker: Person | Non
 def detail_out(
     session: Session,
     settings: Settings,
-    campaign: Campaign,
+    door: Door,
     figure: Figure,
     illustration: Illustration,
     asker: Person | None,
     language: str,
 ) -> FigureDetailOut:
-    """Return a figure with all that is known of it."""
-    key = figure.id or 0
+    """Return a figure with all that is known of it; what the model says, only to those whom the tag page shows it."""
+    key, campaign = figure.id or 0, door.campaign
+    withheld = not door.is_specialist and screens.is_withheld(session, door, asker, key)
     determination = identifications.determinations(session, [key])[key]
     said = identifications.all_with_people(session, key)
     return FigureDetailOut(
         figure=figure_out(settings, campaign.slug, figure, illustration, determination),
         identifications=[identification_out(row, person, asker) for row, person in said],
-        prediction=_prediction(session, campaign, key, language),
+        prediction=None if withheld else _prediction(session, campaign, key, language),
         taxa=taxa_out(session, [determination.taxon_qid, *(row.taxon_qid for row, _ in said)], language),
     )
 
 
 def _prediction(session: Session, campaign: Campaign, figure_id: int, language: str) -> PredictionOut | None:
-    found = learning.suggestions(session, campaign, figure_id, language, most=learning.RANKED)
-    if found is None:
-        return None
+    found = learning.suggestions(session, campaign, figure_id, language, most=RANKED)
+    return prediction_out(found) if found else None
+
+
+def prediction_out(says: Suggestions) -> PredictionOut:
+    """Return what a model says."""
+    claim, plausible = says.claim, says.plausible
     return PredictionOut(
-        model_number=found.model_number,
-        model_version_id=found.model_version_id,
-        best=[PredictedOut(taxon=taxon_out(one.taxon), probability=one.probability) for one in found.best],
-        lineage=[PredictedOut(taxon=taxon_out(view), probability=chance) for view, chance in found.lineage],
-        margin=found.margin,
-        entropy=found.entropy,
-        reason=found.reason,
+        model_number=says.model_number,
+        model_version_id=says.model_version_id,
+        best=[PredictedOut(taxon=taxon_out(one.taxon), probability=one.probability) for one in says.best],
+        lineage=[PredictedOut(taxon=taxon_out(view), probability=chance) for view, chance in says.lineage],
+        margin=says.margin,
+        entropy=says.entropy,
+        reason=says.reason,
+        claim=ClaimOut(taxon=taxon_out(claim.taxon), probability=claim.probability, right=claim.right)
+        if claim
+        else None,
+        plausible=PlausibleOut(
+            n=plausible.n, taxa=[taxon_out(one) for one in plausible.taxa], is_list=plausible.is_list
+        )
+        if plausible
+        else None,
+        novelty=says.novelty,
+        verdict=says.verdict,
     )
 
 

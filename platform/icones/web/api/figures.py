@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
+from sqlmodel import Session
 
 from icones.campaigns import service as campaigns
 from icones.clock import utc_now
@@ -12,9 +13,11 @@ from icones.identifications import service as identifications
 from icones.identifications.service import Submission
 from icones.illustrations import queries as illustration_queries
 from icones.illustrations import service as illustrations
-from icones.learning import service as learning
+from icones.learning.similar import Asked, Narrowed, SimilarFigures, places
+from icones.models import Campaign, DeterminationState, Person
 from icones.review import service as review
 from icones.taxa import service as taxa
+from icones.web import screens
 from icones.web.api.answers import (
     detail_out,
     determination_out,
@@ -34,33 +37,107 @@ from icones.web.api.shapes import (
     SubmittedOut,
     TaxonOut,
 )
-from icones.web.visitor import AppSettings, CurrentVisitor, DbSession
+from icones.web.similar import ask_with_box, ask_with_image, sent_image
+from icones.web.visitor import AppSettings, CurrentVisitor, DbSession, visitor
 
 router = APIRouter()
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+WithinTaxon = Annotated[str, Query(description="Only figures determined as this taxon (Q-id) or one below it.")]
+InState = Annotated[list[DeterminationState] | None, Query(description="Only figures in one of these states.")]
+Where = Annotated[
+    str,
+    Query(description="Another campaign's short name, or `*` for all that you may see; empty for the figure's own."),
+]
 
 
 @router.get("/figures/{figure_id}", responses=problems(404), summary="Read a figure", tags=["figures"])
 def read_figure(session: DbSession, settings: AppSettings, asking: CurrentVisitor, figure_id: int) -> FigureDetailOut:
-    """Give a figure with everything ever said of it and what the serving model thinks."""
+    """Give a figure with everything ever said of it and what the serving model thinks.
+
+    The model's answer is left out, as on the tag page, while too few others have named the figure (`blind_votes` of the
+    rules); specialists always get it.
+    """
     opened = illustrations.open_figure(session, figure_id, asking.person)
     return detail_out(
-        session, settings, opened.door.campaign, opened.figure, opened.illustration, asking.person, asking.language
+        session, settings, opened.door, opened.figure, opened.illustration, asking.person, asking.language
     )
 
 
 @router.get(
-    "/figures/{figure_id}/similar", responses=problems(404), summary="Figures that look like it", tags=["figures"]
+    "/figures/{figure_id}/similar", responses=problems(404, 409), summary="Figures that look like it", tags=["figures"]
 )
 def similar(
     request: Request,
     session: DbSession,
+    settings: AppSettings,
     asking: CurrentVisitor,
     figure_id: int,
-    limit: Annotated[int, Query(ge=1, le=100)] = 12,
+    limit: Limit = 12,
+    taxon: WithinTaxon = "",
+    state: InState = None,
+    where: Where = "",
+    box: Annotated[
+        str, Query(max_length=80, description="Only this part of its plate is asked about: `pct:x,y,w,h`.")
+    ] = "",
 ) -> list[SimilarOut]:
-    """List the figures of the same campaign that look most like this one; empty before they were looked at."""
+    """List the figures that look most like this one; empty before they were looked at."""
     opened = illustrations.open_figure(session, figure_id, asking.person)
-    found = request.app.state.similar.search(session, opened.door.campaign, figure_id, limit)
+    campaign, index = opened.door.campaign, request.app.state.similar
+    asked = index.asked(session, campaign, figure_id)
+    part = illustrations.check_box(box)
+    if part is not None:
+        asked = ask_with_box(session, settings, index, request.app.state.images, campaign, opened.illustration, part)
+    narrowed = _narrowed(session, taxon, state)
+    return _similar(session, index, asking.person, campaign, asked, narrowed, where, limit) if asked else []
+
+
+@router.post(
+    "/campaigns/{slug}/similar",
+    responses=problems(403, 404, 409),
+    summary="Figures that look like an image",
+    tags=["figures"],
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+    },
+)
+def similar_to_image(
+    request: Request,
+    settings: AppSettings,
+    content: Annotated[bytes, Depends(sent_image)],
+    slug: str,
+    limit: Limit = 12,
+    taxon: WithinTaxon = "",
+    state: InState = None,
+    where: Where = "",
+) -> list[SimilarOut]:
+    """List the figures that look most like the image whose bytes are sent. Nothing of it is kept."""
+    index = request.app.state.similar
+    # Nothing is written here: a writing session would hold up everybody else's answers while the network looks.
+    with request.app.state.database.reading() as session:
+        asking = visitor(request, session)
+        campaign = campaigns.open_door(session, slug, asking.person).campaign
+        asked = ask_with_image(session, settings, index, campaign, content)
+        narrowed = _narrowed(session, taxon, state)
+        return _similar(session, index, asking.person, campaign, asked, narrowed, where, limit)
+
+
+def _narrowed(session: Session, taxon: str, state: list[DeterminationState] | None) -> Narrowed:
+    qid = taxa.current(session, [taxa.require(session, taxon).qid])[taxon] if taxon else None
+    return Narrowed(qid, frozenset(state or ()))
+
+
+def _similar(
+    session: Session,
+    index: SimilarFigures,
+    person: Person | None,
+    campaign: Campaign,
+    asked: Asked,
+    narrowed: Narrowed,
+    where: str,
+    limit: int,
+) -> list[SimilarOut]:
+    found = index.like(session, asked.among(places(session, person, campaign, where, asked.backbone)), limit, narrowed)
     known = identification_queries.determinations(session, [one for one, _ in found])
     return [
         SimilarOut(
@@ -82,15 +159,18 @@ def similar(
 def submit(session: DbSession, asking: CurrentVisitor, figure_id: int, said: IdentificationIn) -> SubmittedOut:
     """Give one's identification. An earlier one of the same person is superseded; the same form twice is one."""
     person = asking.signed_in()
+    door = illustrations.open_figure(session, figure_id, person).door
+    now = utc_now()
     submission = Submission(
         said.submission_id,
         said.answer,
         said.taxon_qid,
         said.confidence,
         said.comment,
-        learning.shown(session, figure_id, said.model_version_id),
+        screens.on_tag_page(session, door, person, figure_id, said.model_version_id, now),
+        said.disagrees,
     )
-    done = identifications.submit(session, person, figure_id, submission, utc_now())
+    done = identifications.submit(session, person, figure_id, submission, now)
     return SubmittedOut(
         identification=identification_out(done.identification, person, person),
         determination=determination_out(done.determination),

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from icones.web.api import campaigns, edits, figures, people, work
+from icones.web.api import campaigns, clusters, edits, figures, identify, model_settings, people, work
 
 PREFIX = "/api/v1"
 
@@ -10,7 +10,7 @@ PREFIX = "/api/v1"
 def all_routers() -> list[APIRouter]:
     """Return the API's routers."""
     routers = []
-    for module in (campaigns, people, figures, edits, work):
+    for module in (campaigns, model_settings, people, figures, identify, clusters, edits, work):
         outer = APIRouter(prefix=PREFIX)
         outer.include_router(module.router)
         routers.append(outer)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from icones.models import (
     Answer,
     Confidence,
+    ConsensusRule,
     DeterminationState,
     IllustrationState,
     JobKind,
@@ -231,6 +232,7 @@ class IdentificationOut(BaseModel):
         taxon_qid="Q25334",
         confidence="sure",
         comment="",
+        disagrees=False,
         given_as="volunteer",
         person=None,
         is_mine=False,
@@ -244,6 +246,7 @@ class IdentificationOut(BaseModel):
     taxon_qid: str | None
     confidence: Confidence
     comment: str
+    disagrees: bool = Field(description="They say that it cannot be named more exactly than this.")
     given_as: Role
     person: str | None
     is_mine: bool
@@ -260,6 +263,26 @@ class PredictedOut(BaseModel):
     probability: float
 
 
+class ClaimOut(BaseModel):
+    """The deepest taxon of which the model is pretty sure."""
+
+    model_config = example(taxon=ROBIN, probability=0.97, right=0.95)
+    taxon: TaxonOut
+    probability: float
+    right: float | None = Field(
+        description="The share of such statements, at this rank, that is right; null where too little was measured."
+    )
+
+
+class PlausibleOut(BaseModel):
+    """The taxa among which the truth is, nine times in ten."""
+
+    model_config = example(n=2, taxa=[ROBIN], is_list=False)
+    n: int = Field(description="How many of the taxa that the model learned.")
+    taxa: list[TaxonOut] = Field(description="These, or of many the one taxon that holds them all, if there is one.")
+    is_list: bool = Field(description="Whether `taxa` lists them one by one.")
+
+
 class PredictionOut(BaseModel):
     """What the serving model says of a figure, at every rank."""
 
@@ -271,6 +294,10 @@ class PredictionOut(BaseModel):
         margin=0.7,
         entropy=0.2,
         reason="random",
+        claim=example_of(ClaimOut),
+        plausible=example_of(PlausibleOut),
+        novelty=0.04,
+        verdict="known",
     )
     model_number: int
     model_version_id: int
@@ -278,7 +305,15 @@ class PredictionOut(BaseModel):
     lineage: list[PredictedOut] = Field(description="The best answer's ancestors, lowest first.")
     margin: float
     entropy: float = Field(description="0 sure, 1 knows nothing.")
-    reason: str
+    reason: str = Field(description="Why the figure is asked about; empty where it is not.")
+    claim: ClaimOut | None = Field(description="Null where it is sure of nothing.")
+    plausible: PlausibleOut | None = Field(description="Null where too little was measured.")
+    novelty: float | None = Field(
+        description="The chance that it is none of the taxa that the model learned; null before that was learned."
+    )
+    verdict: str = Field(
+        description="`known`; `near`, a relative of what it learned; `far`, nothing like it; empty as for `novelty`."
+    )
 
 
 class SimilarOut(BaseModel):
@@ -317,6 +352,7 @@ class IdentificationIn(BaseModel):
         taxon_qid="Q25334",
         confidence="sure",
         comment="",
+        disagrees=False,
         model_version_id=8,
     )
     submission_id: str = Field(min_length=8, max_length=64, description="Made by the client, new for each answer.")
@@ -324,8 +360,13 @@ class IdentificationIn(BaseModel):
     taxon_qid: str | None = None
     confidence: Confidence = Confidence.SURE
     comment: str = ""
+    disagrees: bool = Field(
+        default=False,
+        description="It cannot be named more exactly than this. Kept only where somebody else has named it so.",
+    )
     model_version_id: int | None = Field(
-        default=None, description="Of the suggestions that were on the screen, if any."
+        default=None,
+        description="Of the suggestions that were on the screen, if any. Whoever was not to see any answers blind.",
     )
 
 
@@ -474,11 +515,30 @@ class ExportOut(BaseModel):
 class RulesOut(BaseModel):
     """By which rules a campaign decides."""
 
-    model_config = example(quorum=2, agreement=0.67, agreed_is_verified=False, retrain_after=20)
+    model_config = example(
+        quorum=2,
+        agreement=0.67,
+        agreed_is_verified=False,
+        retrain_after=20,
+        rule="community",
+        blind_votes=2,
+        gold_share=0.05,
+    )
     quorum: int = Field(description="How many people must agree, 1 to 10.")
     agreement: float = Field(description="Which share of them, 0.5 to 1.")
     agreed_is_verified: bool = Field(description="Whether volunteers' agreement is enough.")
     retrain_after: int = Field(description="Newly verified figures after which the model trains by itself; 0 never.")
+    rule: ConsensusRule | None = Field(
+        default=None,
+        description="Whether a taxon that is only implied may be agreed on (`community`) or not (`named`). "
+        "Left out in a change, this and the next two stay as they are.",
+    )
+    blind_votes: int | None = Field(
+        default=None, description="How many people name a figure before anybody sees what the model says, 0 to 5."
+    )
+    gold_share: float | None = Field(
+        default=None, description="Share of questions whose answer a specialist has given already, 0 to 0.2."
+    )
 
 
 class GrantIn(BaseModel):

@@ -1,0 +1,275 @@
+"""Embedding: a network looks at each new figure once; its vector, its fingerprint or the reason why not are kept.
+
+Small campaigns are embedded in one go. The figures of large ones are cut into parts that any worker may carry out.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session
+
+from active_learning import (
+    Backbone,
+    ImageError,
+    embed_files,
+    load_backbone,
+    open_figure,
+    perceptual_hash,
+    set_threads,
+)
+from icones.clock import utc_now
+from icones.config import Settings
+from icones.db import Database
+from icones.illustrations.store import ImageStore
+from icones.jobs import shards
+from icones.jobs.runner import Progress
+from icones.learning import fingerprints, service
+from icones.learning.fingerprints import Looked
+from icones.learning.service import ToEmbed
+from icones.models import Campaign, JobRun
+
+log = logging.getLogger(__name__)
+
+EMBED, HASH, ELSEWHERE = "embed", "hash", "elsewhere"
+"""The steps that are cut into parts."""
+CLASSICAL = "classical"
+PARTS_FROM = 2
+"""So many parts it must be at least: less is done in one go."""
+HASHES_AT_ONCE = 64
+PROBLEMS_TOLD = 20
+"""How many unreadable figures the log names."""
+
+
+Look = Callable[[Sequence[ToEmbed]], Iterator[int]]
+"""Looks at figures, keeps what came of it batch by batch, and yields how many each batch held."""
+
+
+@lru_cache(maxsize=4)
+def _backbone(name: str, weights: Path | None, from_hub: bool) -> tuple[Backbone, tuple[str, ...]]:
+    said: list[str] = []
+    backbone = load_backbone(name, weights, allow_hub=from_hub, on_notice=said.append)
+    return backbone, tuple(said)
+
+
+def backbone_of(settings: Settings, campaign: Campaign, note: Callable[[str], None]) -> Backbone:
+    """Return the network that embeds this campaign's figures; what it has to say goes to ``note``."""
+    name = campaign.backbone or settings.backbone
+    if name != CLASSICAL:
+        set_threads(settings.threads)  # loads torch, which the built-in descriptor has no use for
+    backbone, said = _backbone(name, settings.weights_dir, settings.weights_from_hub)
+    for words in said:
+        note(words)
+    return backbone
+
+
+def embed_only(
+    settings: Settings, database: Database, campaign: Campaign, run: JobRun, progress: Progress
+) -> dict[str, Any]:
+    """Embed what is new, and nothing else."""
+    return embed(settings, database, campaign, progress, backbone_of(settings, campaign, progress.note))
+
+
+def embed(
+    settings: Settings, database: Database, campaign: Campaign, progress: Progress, backbone: Backbone
+) -> dict[str, Any]:
+    """Let a network look at the figures it has yet to see, and find the near-duplicates among all figures.
+
+    Kept batch by batch, so that a kill loses little. Returns for the run's result how many were ``embedded`` now, and
+    how many figures of the campaign are ``unreadable`` and ``near_duplicates`` of an earlier one.
+    """
+    store = ImageStore(settings.data_dir / "images")
+    with database.writing() as session:
+        fingerprints.forget_mended(session, campaign.id or 0, lambda name: _kept_at(store, name))
+    _forget_damaged(database, campaign, progress, backbone)
+    with database.reading() as session:
+        waiting = service.to_embed(session, campaign, backbone.version)
+    progress.step(f"Looking at {len(waiting)} figures with {backbone.name}", 0, len(waiting))
+
+    def look(items: Sequence[ToEmbed]) -> Iterator[int]:
+        return _embed_items(settings, database, backbone, items)
+
+    _go_through(settings, database, campaign, progress, EMBED, waiting, backbone.version, look)
+    with database.reading() as session:
+        older = fingerprints.without_fingerprint(session, campaign, backbone.version)
+        elsewhere = service.to_embed_elsewhere(session, campaign, backbone.version)
+    if elsewhere:
+        progress.step(f"Looking at {len(elsewhere)} verified figures of other campaigns", 0, len(elsewhere))
+        _go_through(settings, database, campaign, progress, ELSEWHERE, elsewhere, backbone.version, look)
+    if older:
+        _take_fingerprints(settings, database, campaign, progress, older, backbone.version)
+    return _outcome(database, campaign, progress, backbone.version, waiting)
+
+
+def _forget_damaged(database: Database, campaign: Campaign, progress: Progress, backbone: Backbone) -> None:
+    """Let figures be looked at again whose stored vector is none: nobody could learn from it or find it."""
+    with database.reading() as session:
+        damaged = service.damaged(session, campaign, backbone.version, backbone.dim)
+    if damaged:
+        with database.writing() as session:
+            service.forget_vectors(session, backbone.version, damaged)
+        progress.note(f"The stored vectors of {len(damaged)} figures were damaged; they are made anew.")
+
+
+def _take_fingerprints(
+    settings: Settings,
+    database: Database,
+    campaign: Campaign,
+    progress: Progress,
+    items: Sequence[ToEmbed],
+    version: str,
+) -> None:
+    def look(items: Sequence[ToEmbed]) -> Iterator[int]:
+        return _hash_items(settings, database, version, items)
+
+    progress.step(f"Taking the fingerprints of {len(items)} figures", 0, len(items))
+    _go_through(settings, database, campaign, progress, HASH, items, version, look)
+
+
+def _kept_at(store: ImageStore, name: str) -> datetime | None:
+    path = store.path(name)
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
+
+
+def _go_through(
+    settings: Settings,
+    database: Database,
+    campaign: Campaign,
+    progress: Progress,
+    step: str,
+    items: Sequence[ToEmbed],
+    version: str,
+    look: Look,
+) -> None:
+    """Carry out a step for these figures: in one go with ``look``, or in parts where they are many."""
+    size = settings.shard_figures
+    if len(items) < PARTS_FROM * size:
+        done = 0
+        for n in look(items):
+            done += n
+            progress.at(done, len(items))
+        return
+    payloads = [
+        {"figures": [item.figure_id for item in items[start : start + size]], "backbone": version}
+        for start in range(0, len(items), size)
+    ]
+    progress.note(f"In {len(payloads)} parts, which every worker with nothing else to do takes from.")
+    shards.carry_out(settings, database, campaign, progress, step, STEPS[step], payloads)
+
+
+def _embed_part(
+    settings: Settings, database: Database, campaign: Campaign, payload: Mapping[str, Any], alive: shards.Alive
+) -> None:
+    """Embed the figures of one part that still wait."""
+    _embed_waiting(settings, database, campaign, payload, alive, service.to_embed)
+
+
+def _embed_part_elsewhere(
+    settings: Settings, database: Database, campaign: Campaign, payload: Mapping[str, Any], alive: shards.Alive
+) -> None:
+    """Embed the figures of one part that still wait, of the campaigns that this one learns from."""
+    _embed_waiting(settings, database, campaign, payload, alive, service.to_embed_elsewhere)
+
+
+def _embed_waiting(
+    settings: Settings,
+    database: Database,
+    campaign: Campaign,
+    payload: Mapping[str, Any],
+    alive: shards.Alive,
+    waiting: Callable[[Session, Campaign, str, Collection[int]], list[ToEmbed]],
+) -> None:
+    version, figures = payload["backbone"], payload["figures"]
+    backbone = backbone_of(settings, campaign, lambda words: log.warning("%s", words))
+    if backbone.version != version:
+        raise shards.UnableError(f"This worker has {backbone.version}, but the run needs {version}.")
+    with database.reading() as session:
+        items = waiting(session, campaign, version, figures)
+    for _ in _embed_items(settings, database, backbone, items):
+        alive()
+
+
+def _hash_part(
+    settings: Settings, database: Database, campaign: Campaign, payload: Mapping[str, Any], alive: shards.Alive
+) -> None:
+    """Take the fingerprints of the figures of one part that still have none."""
+    version, figures = payload["backbone"], payload["figures"]
+    with database.reading() as session:
+        items = fingerprints.without_fingerprint(session, campaign, version, figures)
+    for _ in _hash_items(settings, database, version, items):
+        alive()
+
+
+STEPS: Mapping[str, shards.Step] = {EMBED: _embed_part, HASH: _hash_part, ELSEWHERE: _embed_part_elsewhere}
+"""Which step of a run does what with one part."""
+
+
+def _embed_items(settings: Settings, database: Database, backbone: Backbone, items: Sequence[ToEmbed]) -> Iterator[int]:
+    """Embed figures and take their fingerprints, batch by batch; yields how many each held once it is kept."""
+    store = ImageStore(settings.data_dir / "images")
+    files = [(store.path(item.image_sha1), item.box) for item in items]
+    for batch in embed_files(backbone, files, threads=settings.threads, also=perceptual_hash):
+        looked = Looked(
+            [items[place] for place in batch.positions],
+            batch.vectors,
+            batch.extra,
+            [(items[place], words) for place, words in batch.problems.items()],
+        )
+        yield _keep(database, backbone.version, looked)
+
+
+def _hash_items(settings: Settings, database: Database, version: str, items: Sequence[ToEmbed]) -> Iterator[int]:
+    """Take the fingerprints of figures that were embedded before there were any; yields as ``_embed_items``."""
+    store = ImageStore(settings.data_dir / "images")
+
+    def look(item: ToEmbed) -> tuple[str, str]:
+        try:
+            return perceptual_hash(open_figure(store.path(item.image_sha1), item.box)), ""
+        except ImageError as error:
+            return "", str(error)
+
+    with ThreadPoolExecutor(settings.threads) as pool:
+        for start in range(0, len(items), HASHES_AT_ONCE):
+            batch = items[start : start + HASHES_AT_ONCE]
+            seen = list(zip(batch, pool.map(look, batch), strict=True))
+            whole = [(item, phash) for item, (phash, problem) in seen if not problem]
+            problems = [(item, problem) for item, (_, problem) in seen if problem]
+            looked = Looked([item for item, _ in whole], None, [phash for _, phash in whole], problems)
+            yield _keep(database, version, looked)
+
+
+def _keep(database: Database, version: str, looked: Looked) -> int:
+    with database.writing() as session:
+        fingerprints.keep(session, version, looked, utc_now())
+    return len(looked.figures) + len(looked.problems)
+
+
+def _outcome(
+    database: Database, campaign: Campaign, progress: Progress, version: str, waiting: Sequence[ToEmbed]
+) -> dict[str, Any]:
+    """Find the near-duplicates, and say in numbers and in the log what the run came to."""
+    with database.reading() as session:
+        as_before = not waiting and fingerprints.are_grouped(session, campaign)
+        found = None if as_before else fingerprints.prints(session, campaign, version)
+    if found is not None:
+        changed = fingerprints.new_groups(found)
+        with database.writing() as session:
+            fingerprints.keep_groups(session, changed)
+    with database.reading() as session:
+        problems = fingerprints.problems_of(session, campaign.id or 0)
+        groups = fingerprints.groups_of(session, campaign.id or 0)
+        still = {item.figure_id for item in service.to_embed(session, campaign, version)} if waiting else set()
+    for problem in problems[:PROBLEMS_TOLD]:
+        progress.note(f"{problem.title}: {problem.words}")
+    if len(problems) > PROBLEMS_TOLD:
+        progress.note(f"… and {len(problems) - PROBLEMS_TOLD} more that could not be looked at.")
+    failed = {problem.figure_id for problem in problems}
+    return {
+        "embedded": sum(item.figure_id not in still and item.figure_id not in failed for item in waiting),
+        "unreadable": len(problems),
+        "near_duplicates": sum(group != key for key, group in groups.items()),
+    }

@@ -1,0 +1,139 @@
+"""Fine-tuning by command, and the comparison that judges what comes of it on figures it has not seen."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from typer.testing import CliRunner
+
+from active_learning import in_holdout
+from active_learning.fine_tuning import tune
+from active_learning.tuning_files import Seen, TuningConfig, TuningFigure, install, prepare, seen_by
+from icones.cli import app as cli
+from icones.commands.tuning import to_learn_from
+from icones.config import Settings
+from icones.db import Database
+from icones.illustrations import queries as illustrations
+from icones.jobs.embedding import backbone_of
+from icones.learning import labels, trials
+from icones.models import Campaign, JobKind, JobState
+from tests.jobs.test_choose import SOURCES, latest, square, squares, verify
+from tests.support.voices import carried_out
+
+__all__ = ["squares"]
+NETWORK = "mobilenet_v3_small"
+PLATES = 5 * SOURCES
+QUICK = TuningConfig(epochs=1, side=32)
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small network of drawn weights."""
+    folder = tmp_path_factory.mktemp("small")
+    torch.manual_seed(1)
+    torch.save(torchvision.models.mobilenet_v3_small(num_classes=3).state_dict(), folder / f"{NETWORK}.pth")
+    return folder
+
+
+@pytest.fixture
+def ready(settings: Settings, database: Database, squares: Campaign, small_weights: Path, tmp_path: Path) -> Settings:
+    """An installation with a weights folder of its own, and a campaign whose plates are embedded and verified."""
+    found = settings.model_copy(update={"weights_dir": Path(shutil.copytree(small_weights, tmp_path / "weights"))})
+    verify(database, squares, range(PLATES))
+    assert carried_out(found, database, squares, JobKind.EMBED).state is JobState.DONE
+    return found
+
+
+def tuned_on(settings: Settings, figures: list[TuningFigure]) -> str:
+    """Tune on these figures, here and quickly; return the name of the network."""
+    assert settings.weights_dir is not None
+    folder = prepare(settings.data_dir / "tuning", NETWORK, figures, settings.weights_dir, QUICK)
+    tune(folder, device="cpu")
+    return install(folder, settings.weights_dir, "squares")
+
+
+def images_of(database: Database, campaign: Campaign) -> list[str]:
+    with database.reading() as session:
+        return [row.image_sha1 for _, row in illustrations.figures_of_campaign(session, campaign.id or 0)]
+
+
+@only_sqlite
+def test_the_command_tunes_on_what_is_verified_and_not_held_out(
+    ready: Settings, database: Database, squares: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ready.as_environment().items():
+        monkeypatch.setenv(name, value)
+    asked = ["tune", "squares", "--backbone", NETWORK, "--epochs", "1", "--json"]
+    answer = CliRunner().invoke(cli, asked)
+    assert answer.exit_code == 0, f"{answer.output} {answer.exception}"
+    told = json.loads(answer.stdout.splitlines()[-1])
+    with database.reading() as session:
+        version = backbone_of(ready, squares, print).version
+        rows = labels.gather(session, squares, version).record
+    kept = {row["source"].split()[0]: row["group"] for row in rows}
+    held_out = {one for one, group in kept.items() if in_holdout(group, squares.holdout_fraction, squares.seed)}
+    seen = seen_by(told["backbone"], ready.weights_dir)
+    assert held_out
+    assert seen.images == set(kept) - held_out
+    assert told["figures"] == len(seen.images)
+    assert [row["epoch"] for row in told["history"]] == [0, 1]
+    assert not list((ready.data_dir / "tuning").iterdir())
+    # What is not at hand or cannot be tuned is told in words.
+    refused = CliRunner().invoke(cli, ["tune", "squares", "--backbone", "classical"])
+    assert "only networks of torchvision" in str(refused.exception)
+    monkeypatch.delenv("ICONES_WEIGHTS_DIR")
+    assert "set ICONES_WEIGHTS_DIR" in str(CliRunner().invoke(cli, ["tune", "squares"]).exception)
+
+
+def test_where_too_little_is_left_the_tuned_network_is_refused_and_the_others_are_compared(
+    ready: Settings, database: Database, squares: Campaign
+) -> None:
+    name = tuned_on(ready, to_learn_from(ready, database, squares))
+    run = carried_out(ready, database, squares, JobKind.CHOOSE)
+    assert run.state is JobState.DONE, run.problem
+    assert run.result["refused"].keys() == {name}
+    assert "Without the figures it was tuned on, no taxon has" in run.result["refused"][name]
+    assert run.result["figures"] == PLATES
+    # As the campaign's present network it is kept: there is nothing to compare it on.
+    with database.writing() as session:
+        session.get_one(Campaign, squares.id).backbone = name
+    again = carried_out(ready, database, squares, JobKind.CHOOSE)
+    assert (again.result["chosen"], again.result["changed"], again.result["figures"]) == (name, False, 0)
+
+
+@only_sqlite
+def test_a_network_tuned_on_other_plates_is_compared_as_any_other(
+    ready: Settings, database: Database, squares: Campaign, tmp_path: Path
+) -> None:
+    others = []
+    for number in range(4):
+        file = tmp_path / f"other-{number}.png"
+        file.write_bytes(square((200, 30 * number, 30), 100 + number))
+        others.append(TuningFigure(file, None, f"kind {number % 2}", f"book {number}"))
+    name = tuned_on(ready, others)
+    run = carried_out(ready, database, squares, JobKind.CHOOSE)
+    assert run.state is JobState.DONE, run.problem
+    assert (run.result["refused"], run.result["figures"]) == ({}, PLATES)
+    assert name in {row["name"] for row in latest(database, squares).results}
+    # Without its list nobody knows what it may be measured on.
+    assert ready.weights_dir is not None
+    next(ready.weights_dir.glob("*.json")).unlink()
+    refused = carried_out(ready, database, squares, JobKind.CHOOSE).result["refused"]
+    assert "is not known" in refused[name]
+
+
+def test_what_stems_from_a_seen_source_is_left_out(ready: Settings, database: Database, squares: Campaign) -> None:
+    first, *_ = images_of(database, squares)
+    with database.reading() as session:
+        everything = trials.figures(session, squares, PLATES)
+        group = everything.groups[everything.pictures.index((first, None))]
+        by_image = trials.figures(session, squares, PLATES, Seen(images=frozenset({first})))
+        by_group = trials.figures(session, squares, PLATES, Seen(groups=frozenset({group})))
+        unmoved = trials.figures(session, squares, PLATES, Seen(frozenset({"elsewhere"}), frozenset({"another"})))
+    assert len(everything.ids) == len(unmoved.ids) == PLATES
+    assert by_image.ids == by_group.ids
+    assert set(everything.pictures) - set(by_image.pictures) == {(first, None)}
