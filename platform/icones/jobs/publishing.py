@@ -27,7 +27,7 @@ from icones.models import Audience, Campaign, JobRun, JobState, ModelState, Mode
 from icones.review import order_queries as order
 from icones.review.order_queries import Placed
 
-WRITTEN_AT_ONCE = 20_000
+WRITTEN_AT_ONCE = 5_000
 """Predictions in one transaction: others wait to write for so long."""
 Floats = NDArray[np.float32]
 
