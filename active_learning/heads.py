@@ -7,7 +7,6 @@ no taxonomy, no images and no files; their weights go in and out as named arrays
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
@@ -22,7 +21,7 @@ from active_learning.lda import LDAHead
 
 __all__ = ["AnyHead", "Head", "LDAHead", "LinearHead", "PrototypeHead", "fit_head", "make_head"]
 
-FEW_LABELS = 5  # below this many labels a class, a boundary follows single pictures unless held back
+PER_LABEL = 0.1  # penalty where nothing can be cross-validated, divided by the number of labels
 
 
 class LinearHead(Fitted):
@@ -30,18 +29,23 @@ class LinearHead(Fitted):
 
     During fitting the log share of each class is added to its value (Menon et al. 2021, equation 10), so that
     afterwards rare classes are not crushed by common ones. `l2` is the penalty on weights per mean example (1/(C n)
-    of scikit-learn).
+    of scikit-learn); with `per_label` it is divided by the number of examples, so that one value suits ten labels and
+    ten thousand, of ten classes or of five hundred (1/C).
     """
 
     kind = "linear"
 
-    def __init__(self, l2: float = 1e-3, logit_adjustment: float = 1.0, max_iterations: int = 300) -> None:
+    def __init__(
+        self, l2: float = 1e-3, logit_adjustment: float = 1.0, max_iterations: int = 300, per_label: bool = False
+    ) -> None:
         super().__init__()
         if l2 <= 0:
             raise ValueError(f"l2 must be positive, not {l2}")
         self.l2 = l2
         self.logit_adjustment = logit_adjustment
         self.max_iterations = max_iterations
+        self.per_label = per_label
+        self.penalty_ = l2  # of the last fit
         self.rough = False  # single precision is enough to choose by, not to serve with
 
     def fit(
@@ -68,6 +72,7 @@ class LinearHead(Fitted):
             centred = np.ascontiguousarray(triangle.T)
         # The scale makes one grid of l2 fit every backbone, however close together its vectors lie.
         scale = 1.0 / max(float(np.sqrt(np.average((centred**2).sum(axis=1), weights=weights))), 1e-12)
+        self.penalty_ = self.l2 / len(rows) if self.per_label else self.l2
         solution, bias = _minimise(centred * scale, examples, self)
         weight = (solution if basis is None else basis @ solution) * scale  # (d, k)
         self.classes_ = examples.classes
@@ -204,7 +209,7 @@ def _minimise(
         lbfgs.zero_grad()
         values = rows @ w + b + prior  # (n, k)
         misfit = torch.nn.functional.cross_entropy(values, truth, reduction="none")
-        total = (per_row * misfit).sum() + 0.5 * head.l2 * (w * w).sum()
+        total = (per_row * misfit).sum() + 0.5 * head.penalty_ * (w * w).sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
@@ -216,10 +221,13 @@ def _minimise(
 AnyHead = LinearHead | PrototypeHead | LDAHead
 
 
-def make_head(kind: str, l2: float = 1e-3, logit_adjustment: float = 1.0) -> AnyHead:
-    """An unfitted head of that kind; `l2` is the linear head's. Raises ValueError for a kind that does not exist."""
+def make_head(kind: str, l2: float = 1e-3, logit_adjustment: float = 1.0, per_label: bool = False) -> AnyHead:
+    """An unfitted head of that kind; `l2` and `per_label` are the linear head's.
+
+    Raises ValueError for a kind that does not exist.
+    """
     if kind == LinearHead.kind:
-        return LinearHead(l2, logit_adjustment)
+        return LinearHead(l2, logit_adjustment, per_label=per_label)
     if kind == PrototypeHead.kind:
         return PrototypeHead()
     if kind == LDAHead.kind:
@@ -237,11 +245,10 @@ def fit_head(
 ) -> AnyHead:
     """A fitted head for when there is nothing to cross-validate; `train` chooses by cross-validation instead.
 
-    `auto` is the linear head, held back harder while the median class has fewer than five labels. On the photographs of
-    benchmarks/head_fit.py that is as good as class means at one label a class and better from two on.
+    `auto` is the linear head, with a penalty that is the smaller the more labels there are: one value then suits one
+    label a class and a hundred (benchmarks/head_fit.py and few_labels.py).
     """
-    if l2 is None:
-        counts = sorted(Counter(np.asarray(y).tolist()).values())
-        few = not counts or counts[len(counts) // 2] < FEW_LABELS
-        l2 = 1e-2 if few else 1e-3
-    return make_head(LinearHead.kind if kind == "auto" else kind, l2).fit(x, y, sample_weight, seed)
+    if kind == "auto":
+        kind = LinearHead.kind
+    head = make_head(kind, PER_LABEL if l2 is None else l2, per_label=l2 is None)
+    return head.fit(x, y, sample_weight, seed)

@@ -46,8 +46,8 @@ class TrainingConfig:
     holdout_min_class_share: float = 0.75  # of the taxa one expects in it
     holdout_expects_from_sources: int = 8  # a taxon with this many sources is expected in the holdout
     folds: int = 5
-    l2_candidates: tuple[float, ...] = (3e-2, 1e-2, 1e-3, 1e-4)
-    l2_fallback: float = 1e-2  # where nothing can be cross-validated
+    l2_candidates: tuple[float, ...] = (1.0, 0.3, 0.03, 0.003)  # each divided by the number of labels
+    l2_fallback: float = 0.1  # where nothing can be cross-validated
     logit_adjustment: float = 1.0  # 0: frequent taxa are favoured; 1: all taxa are equal before the picture
     min_per_class: int = 1  # taxa with fewer figures are left out
     try_lda: bool = False  # whether linear discriminant analysis is among the candidates
@@ -71,7 +71,7 @@ class Candidate:
     l2: float
 
     def __str__(self) -> str:
-        return f"{self.kind} head" + (f", l2 {self.l2:g}" if self.kind == LinearHead.kind else "")
+        return f"{self.kind} head" + (f", l2 {self.l2:g} a label" if self.kind == LinearHead.kind else "")
 
 
 @dataclass(frozen=True, eq=False)

@@ -209,7 +209,7 @@ def _one_torch_thread() -> None:
 
 def new_head(candidate: Candidate, config: TrainingConfig, quick: bool = False) -> AnyHead:
     """An unfitted head of that kind."""
-    head = make_head(candidate.kind, candidate.l2 or config.l2_fallback, config.logit_adjustment)
+    head = make_head(candidate.kind, candidate.l2 or config.l2_fallback, config.logit_adjustment, per_label=True)
     if quick and isinstance(head, LinearHead):
         head.max_iterations, head.rough = QUICK_ITERATIONS, True
     return head

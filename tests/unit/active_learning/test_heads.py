@@ -178,7 +178,7 @@ def test_fit_head_holds_back_where_labels_are_few(make_set: MakeSet) -> None:
     held_back, free = fit_head(few.x, few.y), fit_head(many.x, many.y)
     assert isinstance(held_back, LinearHead)
     assert isinstance(free, LinearHead)
-    assert held_back.l2 > free.l2
+    assert held_back.penalty_ > free.penalty_
     assert isinstance(fit_head(few.x, few.y, kind="prototype"), PrototypeHead)
     with pytest.raises(ValueError):
         fit_head(few.x, few.y, kind="forest")

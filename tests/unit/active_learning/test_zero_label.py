@@ -28,7 +28,7 @@ from active_learning import (
 from active_learning.backbones import load_backbone, own_classifier
 
 Floats = NDArray[np.float32]
-CONFIG = TrainingConfig(folds=2, l2_candidates=(1e-2,))
+CONFIG = TrainingConfig(folds=2, l2_candidates=(0.1,))
 LABELS = ("Formica rufa (Red Wood Ant)", "Lygus pratensis ()", "Felis catus (Cat)", "Canis lupus (Wolf)", "background")
 TAXA = {LABELS[0]: "ant", LABELS[1]: "bug", LABELS[2]: "cat", LABELS[3]: "dog"}
 
