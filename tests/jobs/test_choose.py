@@ -276,6 +276,8 @@ def lent(settings: Settings, database: Database, campaign: Campaign) -> tuple[Jo
         run = runner.ask(session, JobKind.RETRAIN, campaign, utc_now())
         own = session.get_one(Campaign, campaign.id)
         own.backbone, own.root_taxon_qid = NETWORK, ROOT
+    with database.writing() as session:
+        assert jobs.claim(session, run.id or 0, utc_now())
     return run, Progress(database, run.id or 0)
 
 
