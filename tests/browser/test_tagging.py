@@ -146,8 +146,8 @@ def test_every_page_fits_a_phone_and_is_accessible(address: str, person: Callabl
     sign_in(page, address, "curator")
     paths = ("/", "/me", "/about", "/api", "/data-dictionary", "/sign-in", "/campaigns/new", HERE, f"{HERE}/tag")
     more = ("review", "i/1", "f/1/similar", "curate", "curate/rules", "curate/people", "curate/exports", "models/1")
-    more += ("clusters", "identify", "backbones", "similar")
-    for path in (*paths, *(f"{HERE}/{one}" for one in more)):
+    learning = ("clusters", "identify", "backbones", "similar")
+    for path in (*paths, *(f"{HERE}/{one}" for one in (*more, *learning))):
         page.goto(address + path)
         assert violations(page) == [], path
         wide = page.evaluate("document.documentElement.scrollWidth")

@@ -205,7 +205,7 @@ def test_a_model_learns_one_class_of_what_was_merged(database: Database, campaig
         says(database, cora, figure, qid)
     keep(database, into(OLD, LADY))
     with database.writing() as session:
-        vector = np.ones(4, dtype=np.float32) / 2
+        vector = np.full(4, 0.5, dtype=np.float32)
         waiting = learning.to_embed(session, campaign, "eye")
         learning.keep_embeddings(session, "eye", [(item, vector) for item in waiting], NOW)
         record = labels.gather(session, campaign, "eye").record
