@@ -53,7 +53,11 @@ def test_a_folder_becomes_a_campaign_and_goes_home_as_csv(icones: Run, album: Pa
     taken = icones("import", "my-album", str(album), "--table", str(album / "names.csv"), "--json")
     assert taken.returncode == 0, taken.stderr
     assert json.loads(taken.stdout) == {"files": 6, "new": 6, "gone": 0, "back": 0, "names": 6, "resolved": 0}
-    assert json.loads(icones("embed", "my-album", "--json").stdout) == {"embedded": 6}
+    assert json.loads(icones("embed", "my-album", "--json").stdout) == {
+        "embedded": 6,
+        "unreadable": 0,
+        "near_duplicates": 0,
+    }
     trained = icones("train", "my-album", "--json")
     assert json.loads(trained.stdout)["published"] is False
     listed = json.loads(icones("campaign", "list", "--json").stdout)
