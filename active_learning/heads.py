@@ -6,9 +6,7 @@ no taxonomy, no images and no files; their weights go in and out as named arrays
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -18,6 +16,7 @@ from active_learning.errors import ArtifactError
 from active_learning.examples import Examples, Floats, checked_examples, unit_rows
 from active_learning.head_base import Fitted, Head, stored
 from active_learning.lda import LDAHead
+from active_learning.logistic import minimise
 
 __all__ = ["AnyHead", "Head", "LDAHead", "LinearHead", "PrototypeHead", "fit_head", "make_head"]
 
@@ -47,6 +46,7 @@ class LinearHead(Fitted):
         self.per_label = per_label
         self.penalty_ = l2  # of the last fit
         self.rough = False  # single precision is enough to choose by, not to serve with
+        self.threads = 1  # changes how long a fit takes, nothing else
 
     def fit(
         self,
@@ -73,12 +73,27 @@ class LinearHead(Fitted):
         # The scale makes one grid of l2 fit every backbone, however close together its vectors lie.
         scale = 1.0 / max(float(np.sqrt(np.average((centred**2).sum(axis=1), weights=weights))), 1e-12)
         self.penalty_ = self.l2 / len(rows) if self.per_label else self.l2
-        solution, bias = _minimise(centred * scale, examples, self)
+        solution, bias = self._solve(centred * scale, examples)
         weight = (solution if basis is None else basis @ solution) * scale  # (d, k)
         self.classes_ = examples.classes
         self._weight = np.ascontiguousarray(weight, dtype=np.float32)
         self._bias = np.asarray(bias - centre @ weight, dtype=np.float32)
         return self
+
+    def _solve(self, rows: NDArray[np.float64], examples: Examples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if len(examples.classes) == 1:
+            return np.zeros((rows.shape[1], 1)), np.zeros(1)
+        mass = examples.mass()
+        prior = self.logit_adjustment * np.log(mass / mass.sum())
+        return minimise(
+            rows,
+            examples,
+            prior,
+            self.penalty_,
+            max_iterations=self.max_iterations,
+            rough=self.rough,
+            threads=self.threads,
+        )
 
 
 class PrototypeHead(Fitted):
@@ -148,76 +163,6 @@ class PrototypeHead(Fitted):
         return self
 
 
-_alone = threading.Lock()
-_inside = 0
-_threads_before = 1
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One torch thread inside: sums over several threads may differ in the last bit from run to run.
-
-    May be entered again, and by several threads of this process; the last one out restores what was before.
-    """
-    import torch
-
-    global _inside, _threads_before
-    with _alone:
-        if _inside == 0:
-            _threads_before = torch.get_num_threads()
-            torch.set_num_threads(1)
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _alone:
-            _inside -= 1
-            if _inside == 0:
-                torch.set_num_threads(_threads_before)
-
-
-def _minimise(
-    x: NDArray[np.float64], examples: Examples, head: LinearHead
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights (d, k) and bias (k,) of the penalised, logit-adjusted logistic loss at its minimum."""
-    import torch
-
-    k, weights = len(examples.classes), examples.mean_one
-    if k == 1:
-        return np.zeros((x.shape[1], 1)), np.zeros(1)
-    # Large problems in single precision: twice as fast, and the loss is flat far above its rounding.
-    dtype = torch.float64 if x.size * k < 5e8 and not head.rough else torch.float32
-    rows = torch.from_numpy(x).to(dtype)
-    truth = torch.from_numpy(examples.index if examples.shares is None else examples.shares)
-    if examples.shares is not None:
-        truth = truth.to(dtype)
-    mass = examples.mass()
-    prior = torch.from_numpy(head.logit_adjustment * np.log(mass / mass.sum())).to(dtype)
-    per_row = torch.from_numpy(weights / len(weights)).to(dtype)
-    w = torch.zeros((x.shape[1], k), dtype=dtype, requires_grad=True)
-    b = torch.zeros(k, dtype=dtype, requires_grad=True)
-    lbfgs = torch.optim.LBFGS(
-        [w, b],
-        max_iter=head.max_iterations,
-        history_size=10,
-        tolerance_grad=1e-7,
-        tolerance_change=1e-10,
-        line_search_fn="strong_wolfe",
-    )
-
-    def loss() -> torch.Tensor:
-        lbfgs.zero_grad()
-        values = rows @ w + b + prior  # (n, k)
-        misfit = torch.nn.functional.cross_entropy(values, truth, reduction="none")
-        total = (per_row * misfit).sum() + 0.5 * head.penalty_ * (w * w).sum()
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
-
-    with one_thread():
-        lbfgs.step(loss)  # type: ignore[no-untyped-call]
-    return w.detach().double().numpy(), b.detach().double().numpy()
-
-
 AnyHead = LinearHead | PrototypeHead | LDAHead
 
 
@@ -242,13 +187,17 @@ def fit_head(
     seed: int = 0,
     kind: str = "auto",
     l2: float | None = None,
+    threads: int = 1,
 ) -> AnyHead:
     """A fitted head for when there is nothing to cross-validate; `train` chooses by cross-validation instead.
 
     `auto` is the linear head, with a penalty that is the smaller the more labels there are: one value then suits one
-    label a class and a hundred (benchmarks/head_fit.py and few_labels.py).
+    label a class and a hundred (benchmarks/head_fit.py and few_labels.py). The weights do not depend on
+    `threads`.
     """
     if kind == "auto":
         kind = LinearHead.kind
     head = make_head(kind, PER_LABEL if l2 is None else l2, per_label=l2 is None)
+    if isinstance(head, LinearHead):
+        head.threads = threads
     return head.fit(x, y, sample_weight, seed)

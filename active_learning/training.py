@@ -22,13 +22,14 @@ from active_learning.coarse_labels import fit_coarse, leaves_of
 from active_learning.conformal import ConformalModel, fit_conformal
 from active_learning.errors import NotEnoughDataError
 from active_learning.evidence import Evidence
-from active_learning.heads import AnyHead, one_thread
+from active_learning.heads import AnyHead
 from active_learning.lda import LDAHead
 from active_learning.metrics import Report, measure
 from active_learning.model import Candidate, TrainedModel, TrainingConfig
 from active_learning.novelty import NoveltyExamples, NoveltyModel, Strangeness, fit_novelty, leave_classes_out
 from active_learning.ranks import RankScale, fit_ranks
 from active_learning.taxonomy import Taxonomy
+from active_learning.threads import one_thread
 from active_learning.training_set import Split, TrainingSet, snapshot_hash, split_holdout
 from active_learning.validation import Validation, cross_validate, new_head, part_of
 
@@ -71,7 +72,7 @@ def train(
     with one_thread():
         validation = cross_validate(exact, config, tell, threads)
         tell(0.75, "Fitting the head")
-        head = _fit(learned, exact, validation.chosen, taxonomy, config)
+        head = _fit(learned, exact, validation.chosen, taxonomy, config, threads)
         fitted = _calibrate(validation, exact, taxonomy, config)
         tell(0.88, "Learning what is novel")
         novelty = _learn_novelty(head, exact, validation.chosen, taxonomy, config)
@@ -141,15 +142,20 @@ def _check_leaves(leaves: set[str], data: TrainingSet, dropped: Sequence[str]) -
 
 
 def _fit(
-    learned: TrainingSet, exact: TrainingSet, chosen: Candidate, taxonomy: Taxonomy, config: TrainingConfig
+    learned: TrainingSet,
+    exact: TrainingSet,
+    chosen: Candidate,
+    taxonomy: Taxonomy,
+    config: TrainingConfig,
+    threads: int,
 ) -> AnyHead:
     """The head on all that may be learned from: exact names, names of whole groups, and shares of several answers."""
     if len(exact) == len(learned) and not learned.soft:
-        return new_head(chosen, config).fit(exact.x, exact.y, exact.weight_of_each(), config.seed)
+        return new_head(chosen, config, threads=threads).fit(exact.x, exact.y, exact.weight_of_each(), config.seed)
     soft = {row: learned.soft[key] for row, key in enumerate(learned.ids) if learned.soft and key in learned.soft}
     heavy = len(learned) * len(set(exact.y)) * learned.x.shape[1] > LARGE
     fit = fit_coarse(
-        lambda: new_head(chosen, config),
+        lambda: new_head(chosen, config, threads=threads),
         learned.x,
         learned.y,
         taxonomy,

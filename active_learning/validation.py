@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from active_learning.calibration import apply_temperature, fit_temperature, negative_log_likelihood
-from active_learning.heads import AnyHead, LDAHead, LinearHead, PrototypeHead, make_head, one_thread
+from active_learning.heads import AnyHead, LDAHead, LinearHead, PrototypeHead, make_head
 from active_learning.model import Candidate, TrainingConfig
 from active_learning.splitting import grouped_folds, place_of
+from active_learning.threads import one_thread, pool_of_single_threads
 from active_learning.training_set import TrainingSet
 
 Progress = Callable[[float, str], None]
@@ -196,22 +196,18 @@ def _out_of_fold(
         for fold in which:
             one(fold)
     else:
-        with ThreadPoolExecutor(min(threads, len(which)), initializer=_one_torch_thread) as pool:
+        with pool_of_single_threads(min(threads, len(which))) as pool:
             list(pool.map(one, which))
     return values
 
 
-def _one_torch_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def new_head(candidate: Candidate, config: TrainingConfig, quick: bool = False) -> AnyHead:
-    """An unfitted head of that kind."""
+def new_head(candidate: Candidate, config: TrainingConfig, quick: bool = False, threads: int = 1) -> AnyHead:
+    """An unfitted head of that kind; `threads` change how long its fit takes, nothing else."""
     head = make_head(candidate.kind, candidate.l2 or config.l2_fallback, config.logit_adjustment, per_label=True)
-    if quick and isinstance(head, LinearHead):
-        head.max_iterations, head.rough = QUICK_ITERATIONS, True
+    if isinstance(head, LinearHead):
+        head.threads = threads
+        if quick:
+            head.max_iterations, head.rough = QUICK_ITERATIONS, True
     return head
 
 

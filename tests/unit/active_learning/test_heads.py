@@ -173,6 +173,30 @@ def test_fitting_leaves_the_number_of_threads_alone(make_set: MakeSet) -> None:
         torch.set_num_threads(1)
 
 
+@pytest.mark.parametrize("soft", [False, True], ids=["labels", "shares"])
+def test_two_threads_give_the_same_weights_as_one_to_the_last_bit(make_set: MakeSet, soft: bool) -> None:
+    """There are more examples than one sum takes, so that the threads really share the work."""
+    data = make_set({"ant": 3000, "bug": 1500, "cat": 500})
+    shares = (
+        np.array([[label == name for name in ("ant", "bug", "cat")] for label in data.y], dtype=float) * 0.8 + 0.2 / 3
+    )
+    found = []
+    for threads in (1, 2):
+        head = LinearHead(1e-2)
+        head.threads = threads
+        fitted = head.fit(data.x, shares, classes=("ant", "bug", "cat")) if soft else head.fit(data.x, data.y)
+        found.append(fitted.tensors())
+    assert all(found[0][name].tobytes() == found[1][name].tobytes() for name in found[0])
+
+
+def test_single_precision_finds_nearly_the_same_probabilities(make_set: MakeSet) -> None:
+    data = make_set({"ant": 300, "bug": 200, "cat": 30}, noise=0.9)
+    exact, rough = LinearHead(1e-3), LinearHead(1e-3)
+    rough.rough = True
+    difference = exact.fit(data.x, data.y).predict_proba(data.x) - rough.fit(data.x, data.y).predict_proba(data.x)
+    assert 0 < np.abs(difference).max() < 0.01
+
+
 def test_fit_head_holds_back_where_labels_are_few(make_set: MakeSet) -> None:
     few, many = make_set({"ant": 2, "bug": 1}), make_set({"ant": 9, "bug": 9})
     held_back, free = fit_head(few.x, few.y), fit_head(many.x, many.y)
