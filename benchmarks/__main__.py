@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ABSENT = 2  # the exit code of a benchmark whose data is not there
+ABSENT = 2  # the exit code of a benchmark whose data is not there: NO_DATA in support/opening.py
 BROKE = 3
 # So that a benchmark that breaks is not taken for one whose claim is missed: Python's own exit code is 1 for both.
 GUARDED = """
@@ -45,7 +45,7 @@ def main() -> int:
     ended: dict[str, tuple[int, float]] = {}
     for script in scripts(arguments.names):
         print(f"== {script.name}", flush=True)
-        writes = '"--write"' in script.read_text("utf-8") and not arguments.dry
+        writes = "write_section(" in script.read_text("utf-8") and not arguments.dry
         before = time.perf_counter()
         command = [sys.executable, "-c", GUARDED, str(script), *(["--write"] if writes else [])]
         code = subprocess.run(command, check=False).returncode

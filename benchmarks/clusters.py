@@ -12,7 +12,6 @@ The time is of 100,000 drawn vectors of 576 numbers in 2,000 clouds, on one core
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import sys
@@ -25,17 +24,16 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from active_learning import look_alikes, set_threads
+from active_learning import look_alikes
 from benchmarks.support.embedded import (
     BACKBONES,
-    absent,
     butterflies,
-    data_folder,
     embedded,
     other_things,
     tree_plates,
     twining_plates,
 )
+from benchmarks.support.opening import opened, options
 from benchmarks.support.report import machine_and_day, markdown, write_section
 
 Floats = NDArray[np.float32]
@@ -143,17 +141,9 @@ def misses(rows: Sequence[Row], speed: Row) -> list[str]:
 
 def main() -> int:
     """Measure and print. Exit code 1 if k-means is purer anywhere, 2 without the data."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path)
+    parser = options(__doc__, as_json=True)
     parser.add_argument("--n", type=int, default=100_000, help="how many vectors are drawn for the time")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    data = data_folder(arguments.data)
-    if data is None:
-        print(absent(arguments.data), file=sys.stderr)
-        return 2
-    set_threads(1)
+    arguments, data = opened(parser)
     speed = timed(arguments.n)  # first: what the other sets take would hide its memory
     rows: list[Row] = []
     for name, (x, y) in sets(data).items():

@@ -15,7 +15,6 @@ vote on. Our method also has 5 % of the figures settled by a specialist, and pay
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -30,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from active_learning import RetireRule, Scene, Vote, agree
 from benchmarks.support.embedded import data_folder
+from benchmarks.support.opening import options
 from benchmarks.support.report import machine_and_day, markdown, write_section
 from tests.support.consensus_peers import community_taxon, dawid_skene, majority
 from tests.support.drawn_crowd import LONGEST, Drawn, Species, alike, at_random, draw
@@ -245,12 +245,10 @@ def verdict(rows: list[dict[str, Any]]) -> tuple[bool, list[str]]:
 
 def main() -> int:
     """Measure, print the table. Exit code 1 if the claim does not hold."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options(__doc__, as_json=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--figures", type=int, default=700)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     rows = measure(data_folder(arguments.data), arguments.seeds, arguments.figures)
     held, words = verdict(rows)

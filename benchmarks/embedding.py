@@ -14,7 +14,6 @@ All have the same number of threads. They run in turns, a few rounds; a figure i
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import os
@@ -36,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from active_learning import ARCHITECTURES, Backbone, embed_files, load_backbone, set_threads
 from active_learning.torch_networks import fold_norms
 from active_learning.weights import find_weights, read_state
-from benchmarks.support.embedded import absent, data_folder
+from benchmarks.support.opening import opened, options
 from benchmarks.support.report import machine_and_day, markdown, write_section
 
 SIZE = (1024, 1400)  # pixels of a scan
@@ -217,21 +216,14 @@ def misses(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def main() -> int:
     """Measure and print. Exit code 1 if we are slower than the loop on any network, 2 without the data."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path)
+    parser = options(__doc__, as_json=True)
     parser.add_argument("--scans", type=int, default=200)
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    data = data_folder(arguments.data)
-    if data is None:
-        print(absent(arguments.data), file=sys.stderr)
-        return 2
     # Waiting threads of torch would else burn the processor on a busy machine: it is the loop that gains from this.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    arguments, data = opened(parser)
     rows = measure(data, arguments.networks, arguments.scans, arguments.threads, arguments.rounds)
     text = table(rows, arguments.threads)
     print(json.dumps(rows, indent=1) if arguments.json else text)

@@ -17,7 +17,6 @@ calibrated model dares to say, and what fitting costs on drawn vectors of 500 cl
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -42,20 +41,18 @@ from active_learning import (
     fit_head,
     fit_ranks,
     measure_ranks,
-    set_threads,
 )
 from active_learning.metrics import balanced_accuracy
 from benchmarks.support.choice import Choices, choice_tables, choices, misses
 from benchmarks.support.embedded import (
     BACKBONES,
-    absent,
     butterflies,
-    data_folder,
     embedded,
     tree,
     tree_plates,
     twining_plates,
 )
+from benchmarks.support.opening import opened, options
 from benchmarks.support.report import machine_and_day, markdown, write_section
 
 Floats = NDArray[np.float32]
@@ -365,16 +362,8 @@ def _later_tables(measured: Measured) -> list[str]:
 
 def main() -> int:
     """Measure and print. Exit code 1 if a cell is lost to the peer or to what was published, 2 without the data."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    data = data_folder(arguments.data)
-    if data is None:
-        print(absent(arguments.data), file=sys.stderr)
-        return 2
-    set_threads(1)
+    parser = options(__doc__, as_json=True)
+    arguments, data = opened(parser)
     warnings.simplefilter("ignore")  # scikit-learn on one example a class
     measured = Measured(photographs(data), plates(data), families(data), honest(data), costs(), choices(data))
     print(json.dumps(asdict(measured), indent=1) if arguments.json else tables(measured))

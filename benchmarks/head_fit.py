@@ -11,7 +11,6 @@ last line tells whether a second fit of ours, on one core, gives the same bytes.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 import warnings
@@ -26,9 +25,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from active_learning import fit_head, set_threads
+from active_learning import fit_head
 from active_learning.metrics import balanced_accuracy
-from benchmarks.support.embedded import absent, butterflies, data_folder, embedded
+from benchmarks.support.embedded import butterflies, embedded
+from benchmarks.support.opening import opened, options
 from benchmarks.support.report import machine_and_day, markdown, write_section
 
 Floats = NDArray[np.float32]
@@ -137,16 +137,9 @@ def told(name: str, way: str, found: Figures) -> list[str]:
 
 def main() -> int:
     """Print the table; exit code 1 if the claim does not hold somewhere."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path)
+    parser = options(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 5000, 20000])
-    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
-    arguments = parser.parse_args()
-    data = data_folder(arguments.data)
-    if data is None:
-        print(absent(arguments.data), file=sys.stderr)
-        return 2
-    set_threads(1)
+    arguments, data = opened(parser)
     warnings.simplefilter("ignore")  # scikit-learn on taxa with one example
     rows, misses = [], []
     tasks = [photographs(data), *drawn(sorted(arguments.sizes))]

@@ -20,7 +20,6 @@ may be flattered a little. No set was left untouched to confirm it on.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -35,9 +34,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from active_learning import LinearHead, ask, set_threads
+from active_learning import LinearHead, ask
 from active_learning.metrics import balanced_accuracy
-from benchmarks.support.embedded import absent, butterflies, data_folder, embedded
+from benchmarks.support.embedded import butterflies, embedded
+from benchmarks.support.opening import opened, options
 from benchmarks.support.report import machine_and_day, markdown, write_section
 
 Floats = NDArray[np.float32]
@@ -298,16 +298,8 @@ def tables(rows: Sequence[Row]) -> str:
 def main() -> int:
     """Measure and print. Exit code 1 if ours needs no fewer labels than random, or more than the best of theirs beyond
     chance; 2 without the data."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    data = data_folder(arguments.data)
-    if data is None:
-        print(absent(arguments.data), file=sys.stderr)
-        return 2
-    set_threads(1)
+    parser = options(__doc__, as_json=True)
+    arguments, data = opened(parser)
     warnings.simplefilter("ignore")  # scikit-learn's k-means with fewer distinct points than clusters
     rows = measure(data)
     print(json.dumps(rows, indent=1) if arguments.json else tables(rows))

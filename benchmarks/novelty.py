@@ -13,7 +13,6 @@ Two networks flatter: the insect one was trained on these very species, and Imag
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,9 +23,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from active_learning import LinearHead, NoveltyModel, Strangeness, fit_novelty, leave_classes_out, set_threads
+from active_learning import LinearHead, NoveltyModel, Strangeness, fit_novelty, leave_classes_out
 from active_learning.novelty import FAR, KNOWN, NEAR, SCORES, auroc, max_probability, tpr_at
-from benchmarks.support.embedded import BACKBONES, absent, butterflies, data_folder, embedded, other_things, tree
+from benchmarks.support.embedded import BACKBONES, butterflies, embedded, other_things, tree
+from benchmarks.support.opening import opened, options
 from benchmarks.support.report import machine_and_day, markdown, write_section
 
 Floats = NDArray[np.float32]
@@ -158,16 +158,8 @@ def misses(rows: Sequence[Row]) -> list[str]:
 
 def main() -> int:
     """Measure and print. Exit code 1 if the stack has a lower mean AUROC than MSP anywhere, 2 without the data."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    data = data_folder(arguments.data)
-    if data is None:
-        print(absent(arguments.data), file=sys.stderr)
-        return 2
-    set_threads(1)
+    parser = options(__doc__, as_json=True)
+    arguments, data = opened(parser)
     rows, told = measure(data)
     print(json.dumps({"scores": rows, "verdicts": told}, indent=1) if arguments.json else table(rows, told))
     if arguments.write:

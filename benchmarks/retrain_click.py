@@ -11,7 +11,6 @@ trees, at least 5 figures a leaf), which has only to fit and to predict: no meas
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from sqlmodel import SQLModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.support.opening import options
 from benchmarks.support.report import machine_and_day, markdown, write_section
 from icones.app import create_app
 from icones.campaigns import service as campaigns
@@ -278,12 +278,11 @@ def peer(x: Floats, species: NDArray[np.int64], labelled: int) -> float:
 
 def main() -> int:
     """Print the figures and the log of the run; exit code 1 if the claim does not hold."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("--figures", type=int, default=100_000)
     parser.add_argument("--labels", type=int, default=5_000)
     parser.add_argument("--taxa", type=int, default=200)
     parser.add_argument("--log", action="store_true", help="print the log of the run")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     arguments = parser.parse_args()
     x, species = drawn(arguments.figures, arguments.taxa)
     with tempfile.TemporaryDirectory(prefix="icones-bench-") as folder:

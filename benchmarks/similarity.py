@@ -13,7 +13,6 @@ pgvector is left out above 100,000 unless `--pgvector-up-to` says otherwise: it 
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
@@ -33,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from active_learning import SimilarityIndex
 from active_learning.similarity_build import exact_nearest, unit_rows
+from benchmarks.support.opening import options
 from benchmarks.support.report import machine_and_day, markdown, write_section
 
 faiss: Any = faiss_library
@@ -240,11 +240,10 @@ def misses(rows: Sequence[Row]) -> list[str]:
 
 def main() -> None:
     """Measure, print the table, and keep it where `--write` says so."""
-    words = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    words = options(__doc__)
     words.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     words.add_argument("--questions", type=int, default=200)
     words.add_argument("--pgvector-up-to", type=int, default=100_000)
-    words.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     given = words.parse_args()
     rows = [row for n in given.sizes for row in measure(n, given.questions, given.pgvector_up_to)]
     text = table(rows, [n for n in given.sizes if n > given.pgvector_up_to])

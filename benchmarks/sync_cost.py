@@ -23,9 +23,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "platform"))
 
+from benchmarks.support.opening import options
+from benchmarks.support.report import write_section
+
+ROOT = Path(__file__).resolve().parents[1]
 CATEGORY = "Plates of the benchmark"
 SAMPLE = 1000
 """Of a larger campaign the plain way is measured on so many files and scaled up."""
@@ -268,10 +272,8 @@ def table(rows: list[Row]) -> str:
 
 def main() -> int:
     """Measure, print the table. Exit code 1 if the claim does not hold: at least 20 times fewer calls, always."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options(__doc__, as_json=True)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 20_000])
-    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
-    parser.add_argument("--json", action="store_true")
     parser.add_argument("--plain", help=argparse.SUPPRESS)
     parser.add_argument("--limit", type=int, default=SAMPLE, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -284,8 +286,6 @@ def main() -> int:
     if any(row.is_scaled for row in rows) and not arguments.json:
         print(f"* measured on {SAMPLE} files and scaled up")
     if arguments.write:
-        from benchmarks.support.report import write_section
-
         write_section("sync_cost", table(rows))
     held = all(row.ratio >= 20 for row in rows)
     print("the claim holds" if held else "THE CLAIM DOES NOT HOLD", file=sys.stderr)
