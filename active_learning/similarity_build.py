@@ -27,8 +27,8 @@ FLAT, GRAPH = "exact", "graph"
 _CHUNK = 50_000
 _QUERIES = 200
 _NEAREST = 10
-EFFORTS = (64, 96, 128, 192, 256)
-"""How many candidates a search keeps (efSearch)."""
+EFFORTS = (64, 96, 128, 192, 256, 384, 512)
+"""How many candidates a search keeps (efSearch): more is dearer than a finer graph in use, but far cheaper to build."""
 _FINENESS = (40, 100, 200)
 """How many candidates are kept while a vector is linked (efConstruction); a finer graph takes longer to build."""
 _FEW, _FEW_SHARE = 5_000, 0.1
