@@ -13,8 +13,11 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.support.opening import NO_DATA
+
 HERE = Path(__file__).resolve().parent
-ABSENT = 2  # the exit code of a benchmark whose data is not there: NO_DATA in support/opening.py
 BROKE = 3
 # So that a benchmark that breaks is not taken for one whose claim is missed: Python's own exit code is 1 for both.
 GUARDED = """
@@ -52,9 +55,9 @@ def main() -> int:
         ended[script.stem] = code, time.perf_counter() - before
     print()
     for name, (code, seconds) in ended.items():
-        said = {0: "the claim holds", 1: "A CLAIM IS MISSED", ABSENT: "its data is not here", BROKE: "IT BROKE"}
+        said = {0: "the claim holds", 1: "A CLAIM IS MISSED", NO_DATA: "its data is not here", BROKE: "IT BROKE"}
         print(f"{name:<20}{seconds:>7.0f} s  {said.get(code, f'ended with {code}')}")
-    return int(any(code not in (0, 1, ABSENT) for code, _ in ended.values()))
+    return int(any(code not in (0, 1, NO_DATA) for code, _ in ended.values()))
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def misses(rows: Sequence[Row], speed: Row) -> list[str]:
 
 
 def main() -> int:
-    """Measure and print. Exit code 1 if k-means is purer anywhere, 2 without the data."""
+    """Measure and print. Exit code 1 if k-means is purer anywhere."""
     parser = options(__doc__, as_json=True)
     parser.add_argument("--n", type=int, default=100_000, help="how many vectors are drawn for the time")
     arguments, data = opened(parser)

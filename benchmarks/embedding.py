@@ -215,7 +215,7 @@ def misses(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def main() -> int:
-    """Measure and print. Exit code 1 if we are slower than the loop on any network, 2 without the data."""
+    """Measure and print. Exit code 1 if we are slower than the loop on any network."""
     parser = options(__doc__, as_json=True)
     parser.add_argument("--scans", type=int, default=200)
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 2))

@@ -361,7 +361,7 @@ def _later_tables(measured: Measured) -> list[str]:
 
 
 def main() -> int:
-    """Measure and print. Exit code 1 if a cell is lost to the peer or to what was published, 2 without the data."""
+    """Measure and print. Exit code 1 if a cell is lost to the peer or to what was published."""
     parser = options(__doc__, as_json=True)
     arguments, data = opened(parser)
     warnings.simplefilter("ignore")  # scikit-learn on one example a class

@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.support.opening import opened
 from tests.support.standin import StandInCommons, World
 from tests.support.standin.flora_and_fauna import plate_names
 from tests.support.standin.taxa_data import LEPIDOPTERA
@@ -250,14 +251,9 @@ def cleaning(data: Path) -> Mapping[str, int]:
 def main() -> int:
     """Print the table, as text or JSON. Exit code 1 if a rule took a name for another taxon."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="take every tenth name of the long lists")
-    arguments = parser.parse_args()
-    data: Path = arguments.data
-    if not (data / "names").is_dir():
-        print(f"There are no names in {data}; give their folder with --data.", file=sys.stderr)
-        return 2
+    arguments, data = opened(parser)
     scores: list[Score] = []
     measures: tuple[Callable[[], list[Score]], ...] = (
         lambda: havell(data),

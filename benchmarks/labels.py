@@ -297,7 +297,7 @@ def tables(rows: Sequence[Row]) -> str:
 
 def main() -> int:
     """Measure and print. Exit code 1 if ours needs no fewer labels than random, or more than the best of theirs beyond
-    chance; 2 without the data."""
+    chance."""
     parser = options(__doc__, as_json=True)
     arguments, data = opened(parser)
     warnings.simplefilter("ignore")  # scikit-learn's k-means with fewer distinct points than clusters

@@ -157,7 +157,7 @@ def misses(rows: Sequence[Row]) -> list[str]:
 
 
 def main() -> int:
-    """Measure and print. Exit code 1 if the stack has a lower mean AUROC than MSP anywhere, 2 without the data."""
+    """Measure and print. Exit code 1 if the stack has a lower mean AUROC than MSP anywhere."""
     parser = options(__doc__, as_json=True)
     arguments, data = opened(parser)
     rows, told = measure(data)

@@ -9,7 +9,8 @@ from pathlib import Path
 from active_learning import set_threads
 from benchmarks.support.embedded import absent, data_folder
 
-NO_DATA = 2  # what benchmarks/__main__.py takes for "its data is not here"
+NO_DATA = 4
+"""The exit code where the folder of real pictures is not there; 2 is that of a wrong option."""
 
 
 def options(about: str | None, *, as_json: bool = False) -> argparse.ArgumentParser:
@@ -24,7 +25,7 @@ def options(about: str | None, *, as_json: bool = False) -> argparse.ArgumentPar
 def opened(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Path]:
     """What the caller asked for, and the folder of real pictures; torch keeps to one thread from here on.
 
-    Raises SystemExit with code 2, after a line that says so, where the folder is not there.
+    Raises SystemExit with `NO_DATA`, after a line that says so, where the folder is not there.
     """
     parser.add_argument("--data", type=Path, help="real pictures; else ICONES_TEST_DATA or ../shared/data")
     arguments = parser.parse_args()
