@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from icones import __version__
 from icones.config import Settings
@@ -60,11 +62,18 @@ def create_app(settings: Settings) -> FastAPI:
     )
     _add_safety_headers(app, settings)
     error_pages.add_to(app)
-    guards = [Depends(csrf_guard)]
-    for router in (*page_routers(), *api_routers()):
-        app.include_router(router, dependencies=guards)
+    app.router.routes.extend(_routes())
     app.mount("/static", StaticFiles(directory=bundled("static")), name="static")
     return app
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """All pages and the API, guarded. They do not depend on the settings, and are made once for all applications."""
+    whole = APIRouter()
+    for router in (*page_routers(), *api_routers()):
+        whole.include_router(router, dependencies=[Depends(csrf_guard)])
+    return tuple(whole.routes)
 
 
 def _add_safety_headers(app: FastAPI, settings: Settings) -> None:

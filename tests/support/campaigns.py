@@ -2,6 +2,7 @@
 
 import io
 from datetime import datetime
+from functools import cache
 
 from PIL import Image, ImageDraw
 
@@ -46,6 +47,7 @@ def _taxon(qid: str, name: str, rank: str, parent: str | None, *names: tuple[str
     )
 
 
+@cache
 def drawing(kind: int, seed: int, side: int = 240) -> bytes:
     """A simple picture of one of three kinds: they differ in colour and shape, each a little by its seed."""
     picture = Image.new("RGB", (side, side), (244, 236, 216))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Protocol
 
 from babel.dates import format_date, format_datetime, format_timedelta
@@ -28,10 +28,12 @@ class Page(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
+@cache
 def make_environments() -> dict[str, Environment]:
     """Return the Jinja environment of each language: autoescaped, and an unknown name is an error.
 
-    One a language, because imported macros see the environment's words and filters, not the page's context.
+    They are made once a process; one a language, because imported macros see the environment's words and filters, not
+    the page's context.
     """
     return {language: _environment(language) for language in LANGUAGES}
 
