@@ -49,7 +49,7 @@ test: $(VENV)/.dev front ## Run all tests, fast ones first (T=path for some)
 ifdef T
 	$(BIN)/python -m pytest -q $(T)
 else
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TOGETHER) --dist loadgroup tests/unit tests/layout tests/db tests/docs tests/web tests/jobs tests/contract tests/browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(TOGETHER) --dist loadgroup tests/unit tests/layout tests/db tests/docs tests/browser tests/web tests/jobs tests/contract
 endif
 
 browser: $(VENV)/.dev front ## Run the browser tests only

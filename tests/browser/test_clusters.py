@@ -15,7 +15,8 @@ from tests.browser.test_tagging import sign_in
 from tests.support.campaigns import WHITE, figure_ids
 from tests.web.test_clusters import HERE, grouped
 
-pytestmark = pytest.mark.browser
+# What the server says is tested on both databases in tests/web; here it is what a browser makes of it.
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 
 
 @pytest.fixture

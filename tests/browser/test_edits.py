@@ -16,7 +16,8 @@ from tests.support.commons import ADMIRAL, LADY
 from tests.support.standin import StandInCommons
 from tests.support.writing import Desk, writing_world
 
-pytestmark = pytest.mark.browser
+# What the server says is tested on both databases in tests/web; here it is what a browser makes of it.
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 HERE = "/c/album/desk/edits"
 PATIENCE_MS = 60_000
 

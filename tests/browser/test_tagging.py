@@ -14,7 +14,8 @@ from tests.browser.conftest import free_port, served, violations
 from tests.jobs.test_learning import run, verify
 from tests.support.campaigns import figure_ids
 
-pytestmark = pytest.mark.browser
+# What the server says is tested on both databases in tests/web; here it is what a browser makes of it.
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 HERE = "/c/butterflies"
 
 
@@ -146,7 +147,7 @@ def test_every_page_fits_a_phone_and_is_accessible(address: str, person: Callabl
     sign_in(page, address, "curator")
     paths = ("/", "/me", "/about", "/api", "/data-dictionary", "/sign-in", "/campaigns/new", HERE, f"{HERE}/tag")
     more = ("review", "i/1", "f/1/similar", "curate", "curate/rules", "curate/people", "curate/exports", "models/1")
-    learning = ("clusters", "identify", "backbones", "similar")
+    learning = ("clusters", "identify", "backbones", "similar", "models", "model-settings")
     for path in (*paths, *(f"{HERE}/{one}" for one in (*more, *learning))):
         page.goto(address + path)
         assert violations(page) == [], path
