@@ -6,28 +6,35 @@ It gives a verdict; publishing is done elsewhere.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from active_learning.calibration import reliability_bins
-from active_learning.metrics import balanced_accuracy, group_rows
+from active_learning.duel import (
+    CLASS_LOSS,
+    ClassLoss,
+    Duel,
+    common_holdout,
+    fight,
+    known_taxa,
+    mean_over_taxa,
+    reached,
+)
+from active_learning.metrics import group_rows
 from active_learning.model import TrainedModel
 from active_learning.ranks import binomial_tail
-from active_learning.splitting import in_holdout
+from active_learning.taxonomy import Taxonomy
 from active_learning.training_set import TrainingSet
 
 ROUNDS = 1000
-CLASS_FIGURES = 20  # held-out figures from which a taxon is watched by itself
-CLASS_LOSS = 0.10  # share of its figures that such a taxon may lose
 FLIPS = 0.02  # share of figures that the present model names rightly and the new one may name wrongly
 FLIPS_IF_BETTER = 0.05  # the same where the new model is certainly better on the whole
-ECE_FIGURES = 1000  # below this, a calibration error is mostly noise
 ECE_LOSS = 0.01
 RISK = 0.05
+TOLD = 5  # taxa that lose figures and are told one by one in the sentence; the verdict holds them all
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,9 @@ class Verdict:
     gain_low: float | None = None
     gain_high: float | None = None
     new_classes: tuple[str, ...] = ()
-    worse_classes: tuple[str, ...] = ()  # watched taxa that lose more than they may
+    gone_classes: tuple[str, ...] = ()  # taxa the champion names, of which no label is left
+    worse_classes: tuple[str, ...] = ()  # old taxa that lose more than they may
+    losses: tuple[ClassLoss, ...] = ()  # all old taxa that lose figures, those among them
     flips: float | None = None  # share of figures named rightly before and wrongly now
     flips_back: float | None = None  # and the other way round
     ece_change: float | None = None  # of the expected calibration error, where there are figures enough to tell
@@ -57,37 +66,38 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Duel:
-    """Both models on the same figures."""
+class _Change:
+    """What the challenger names and the champion does not, and what the champion names and nobody does any more."""
 
-    truth: NDArray[np.int64]
-    challenger: NDArray[np.int64]
-    champion: NDArray[np.int64]
-    old: NDArray[np.bool_]  # figures of taxa that the champion knows
-    loss_gain: float  # how much lower the challenger's log loss is
-    groups: tuple[str, ...]
-    ids: tuple[str, ...]  # of the taxa that `truth` counts
-    ece_change: float | None
+    new: tuple[str, ...]
+    gone: tuple[str, ...]
 
 
 def compare(
     challenger: TrainedModel,
     champion: TrainedModel | None,
     data: TrainingSet,
+    taxonomy: Taxonomy,
     seed: int,
     champion_x: NDArray[np.float32] | None = None,
     seen: Collection[int] = (),
     without: str = "This is the first model.",
+    renamed: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Whether the challenger should be published, on the holdout of the figures in `data`.
 
+    A name is right if it lies at or below the truth in `taxonomy`, for both alike: a model that says the family is
+    right where no more is known, and wrong where the species is. What the champion knew is judged as far as it knew
+    it: a species of its family "old" counts as that family. `renamed` gives the present ids of taxa that were merged
+    into others since a model was trained. `taxonomy` must hold the lineages of both models' classes.
+
     Sources that either model learned from are left out, and so are figures `seen` by the champion under another name
     of their source. The challenger wins with a higher balanced accuracy, or the same and a lower log loss, or, if it
-    knows new taxa, as long as it loses nothing significant on the old ones. The champion stays after a significant
-    loss (paired bootstrap over sources, 95 %) of balanced accuracy on the old taxa, or of plain accuracy; where a taxon
-    of 20 held-out figures or more loses over a tenth of them; where certainly more than 2 % of the figures flip from
-    right to wrong (5 % where the gain is certain); and where the calibration error grows by over .01, measured on 1,000
-    figures or more.
+    knows new taxa or no label is left of an old one, as long as it loses nothing significant on the old ones. The
+    champion stays after a significant loss (paired bootstrap over sources, 95 %) of balanced accuracy on the old taxa,
+    or of plain accuracy; where an old taxon loses too much (`Duel.losses`); where certainly more than 2 % of the
+    figures flip from right to wrong (5 % where the gain is certain); and where the calibration error grows by over
+    .01, measured on 1,000 figures or more.
 
     `champion_x` (n, d') are the vectors of the same figures for a champion of another backbone; without them such a
     champion cannot be measured and ValueError is raised. Where there is no champion, `without` says why.
@@ -98,13 +108,16 @@ def compare(
         return _first(challenger, without)
     if champion_x is None and champion.backbone != data.backbone:
         raise ValueError(f"the champion needs vectors of {champion.backbone}, given as champion_x")
-    rows = [row for row in _common_holdout(challenger, champion, data) if data.ids[row] not in set(seen)]
-    new = tuple(sorted(set(challenger.classes) - set(champion.classes)))
+    now_called = renamed or {}
+    ours, theirs = known_taxa(challenger, now_called), known_taxa(champion, now_called)
+    our_reach, their_reach = reached(ours, taxonomy), reached(theirs, taxonomy)
+    labelled = our_reach | reached(set(data.y), taxonomy)
+    change = _Change(tuple(sorted(set(ours) - their_reach)), tuple(sorted(set(theirs) - labelled)))
+    rows = common_holdout(challenger, champion, data, our_reach | their_reach, seen)
     if not rows:
-        return _without_holdout(challenger, champion, new)
+        return _without_holdout(challenger, champion, change)
     vectors = data.x if champion_x is None else champion_x
-    duel = _duel(challenger, champion, data, vectors, rows)
-    return _judge(duel, new, seed)
+    return _judge(fight(challenger, champion, data, vectors, rows, taxonomy, now_called), change, seed)
 
 
 def _first(challenger: TrainedModel, without: str) -> Verdict:
@@ -117,104 +130,36 @@ def _first(challenger: TrainedModel, without: str) -> Verdict:
     return Verdict(True, f"{without} {words}", new_classes=challenger.classes)
 
 
-def _common_holdout(challenger: TrainedModel, champion: TrainedModel, data: TrainingSet) -> list[int]:
-    """Figures that neither model learned from and at least one could know."""
-    touched = {*challenger.borrowed_groups, *champion.borrowed_groups}
-    known = {*challenger.classes, *champion.classes}
-    held = {
-        group
-        for group in set(data.groups) - touched
-        if all(in_holdout(group, model.config.holdout_fraction, model.config.seed) for model in (challenger, champion))
-    }
-    return [row for row, group in enumerate(data.groups) if group in held and data.y[row] in known]
-
-
-def _without_holdout(challenger: TrainedModel, champion: TrainedModel, new: tuple[str, ...]) -> Verdict:
-    """No figure is fair to both: more evidence wins unless cross-validation speaks against it."""
+def _without_holdout(challenger: TrainedModel, champion: TrainedModel, change: _Change) -> Verdict:
+    """No figure is fair to both: more evidence wins, and so does a taxon less, unless cross-validation is against."""
     ours, theirs = challenger.report, champion.report
     more = challenger.n_figures > champion.n_figures
     worse = (
-        not new
+        not change.new
         and "nothing" not in (ours.measured_on, theirs.measured_on)
         and ours.balanced_accuracy_interval[1] < theirs.balanced_accuracy
     )
     learned = f"It learned from {challenger.n_figures} figures, the present model from {champion.n_figures}"
-    if more and not worse:
-        reason = f"There are no held-out figures yet on which to compare. {learned}: published, as it has seen more."
-    elif more:
+    if worse and (more or change.gone):
         reason = f"There are no held-out figures yet, and cross-validation speaks against it. {learned}: kept back."
+    elif change.gone:
+        reason = f"There are no held-out figures yet on which to compare. Published: {_no_label_left(change.gone)}."
+    elif more:
+        reason = f"There are no held-out figures yet on which to compare. {learned}: published, as it has seen more."
     else:
         reason = (
             f"There are no held-out figures yet on which to compare. {learned}: kept back, as it has not seen more."
         )
-    return Verdict(more and not worse, reason, new_classes=new)
+    publish = bool(more or change.gone) and not worse
+    return Verdict(publish, reason, new_classes=change.new, gone_classes=change.gone)
 
 
-def _duel(
-    challenger: TrainedModel,
-    champion: TrainedModel,
-    data: TrainingSet,
-    champion_x: NDArray[np.float32],
-    rows: list[int],
-) -> _Duel:
-    ids = sorted({*challenger.classes, *champion.classes})
-    index = {qid: position for position, qid in enumerate(ids)}
-    truth = np.array([index[data.y[row]] for row in rows], dtype=np.int64)
-
-    def on_all(model: TrainedModel, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        proba = np.zeros((len(rows), len(ids)))
-        proba[:, [index[qid] for qid in model.classes]] = model.predict(x[rows])
-        return proba
-
-    ours, theirs = on_all(challenger, data.x), on_all(champion, champion_x)
-    old_columns = np.isin(np.arange(len(ids)), [index[qid] for qid in champion.classes])
-    both = np.isin(truth, [index[qid] for qid in set(champion.classes) & set(challenger.classes)])
-
-    def loss(proba: NDArray[np.float64]) -> float:
-        own = proba[np.arange(len(rows)), truth][both]
-        return float(-np.log(np.maximum(own, 1e-6)).mean()) if both.any() else 0.0
-
-    return _Duel(
-        truth,
-        ours.argmax(axis=1),
-        theirs.argmax(axis=1),
-        old_columns[truth],
-        loss(theirs) - loss(ours),
-        tuple(data.groups[row] for row in rows),
-        tuple(ids),
-        _ece(ours, truth) - _ece(theirs, truth) if len(rows) >= ECE_FIGURES else None,
-    )
-
-
-def _ece(proba: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
-    """Expected calibration error in 15 bins, as `expected_calibration_error` has it, without its interval."""
-    bins = reliability_bins(proba, proba.argmax(axis=1) == truth, bins=15)
-    return float(sum(one.n * abs(one.mean_confidence - one.accuracy) for one in bins) / len(truth))
-
-
-def _worse_classes(duel: _Duel) -> tuple[str, ...]:
-    """Old taxa with figures enough to tell that lose more than a tenth of them."""
-    worse = []
-    for column in np.unique(duel.truth[duel.old]):
-        own = duel.truth == column
-        lost = int((duel.champion[own] == column).sum()) - int((duel.challenger[own] == column).sum())
-        if own.sum() >= CLASS_FIGURES and lost > CLASS_LOSS * own.sum():
-            worse.append(duel.ids[column])
-    return tuple(worse)
-
-
-def _flips(duel: _Duel) -> tuple[int, int]:
-    """How many figures of old taxa turned from right to wrong, and from wrong to right."""
-    before, now = duel.champion == duel.truth, duel.challenger == duel.truth
-    return int((before & ~now & duel.old).sum()), int((~before & now & duel.old).sum())
-
-
-def _vetoes(duel: _Duel, low_gain: float) -> list[str]:
+def _vetoes(duel: Duel, low_gain: float, losses: Sequence[ClassLoss]) -> list[str]:
     """What keeps a challenger back although it is better on the whole, in words."""
     told, n = [], max(int(duel.old.sum()), 1)
-    worse, (flips, _) = _worse_classes(duel), _flips(duel)
-    if worse:
-        told.append(f"it loses more than {CLASS_LOSS:.0%} of the figures of {', '.join(worse)}")
+    (flips, _) = duel.flips()
+    if too_much := [one for one in losses if one.is_too_much]:
+        told.append(f"it certainly loses more than {CLASS_LOSS:.0%} of the figures of {_listed(too_much)}")
     allowed = FLIPS_IF_BETTER if low_gain > 0 else FLIPS
     if flips > allowed * n and 1.0 - binomial_tail(n, flips - 1, allowed) < RISK:
         told.append(f"{flips} of {n} figures that are named rightly now would be named wrongly")
@@ -223,72 +168,78 @@ def _vetoes(duel: _Duel, low_gain: float) -> list[str]:
     return told
 
 
-def _gains(duel: _Duel, rows: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Challenger minus champion on these rows: balanced accuracy, the same on old taxa, plain accuracy."""
-    truth, ours, theirs, old = duel.truth[rows], duel.challenger[rows], duel.champion[rows], duel.old[rows]
-    return (
-        balanced_accuracy(truth, ours) - balanced_accuracy(truth, theirs),
-        balanced_accuracy(truth[old], ours[old]) - balanced_accuracy(truth[old], theirs[old]),
-        float((ours == truth).mean() - (theirs == truth).mean()),
-    )
-
-
-def _judge(duel: _Duel, new: tuple[str, ...], seed: int) -> Verdict:
-    everything = np.arange(len(duel.truth))
-    gain, old_gain, accuracy_gain = _gains(duel, everything)
+def _judge(duel: Duel, change: _Change, seed: int) -> Verdict:
+    everything = np.arange(len(duel))
+    gain, old_gain, accuracy_gain = duel.gains(everything)
     members = group_rows(duel.groups)
     rng = np.random.default_rng(seed)
     drawn = np.array(
         [
-            _gains(duel, np.concatenate([members[j] for j in rng.integers(0, len(members), len(members))]))
+            duel.gains(np.concatenate([members[j] for j in rng.integers(0, len(members), len(members))]))
             for _ in range(ROUNDS)
         ]
     )
     low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
-    ours = balanced_accuracy(duel.truth, duel.challenger)
-    theirs = balanced_accuracy(duel.truth, duel.champion)
+    ours, theirs = mean_over_taxa(duel.truth, duel.ours), mean_over_taxa(duel.truth, duel.theirs)
     scores = f"mean accuracy over taxa {ours:.1%} against {theirs:.1%} on {len(everything)} held-out figures"
-    vetoes = _vetoes(duel, float(low[0]))
-    publish = False
+    losses = duel.losses()
+    vetoes = _vetoes(duel, float(low[0]), losses)
+    publish, told = False, losses
     if high[1] < 0:
         why = f"it is clearly worse on the taxa already known ({old_gain:+.1%})"
     elif high[2] < 0:
         why = f"it is right clearly less often ({accuracy_gain:+.1%})"
     elif vetoes:
-        why = " and ".join(vetoes)
+        why, told = " and ".join(vetoes), tuple(one for one in losses if not one.is_too_much)
     else:
-        publish, why = _better(gain, duel.loss_gain, new)
-    flips, flips_back = _flips(duel)
+        publish, why = _better(gain, duel.loss_gain, change)
+    flips, flips_back = duel.flips()
     n_old = max(int(duel.old.sum()), 1)
+    also = f" It is right less often on {_listed(told)}." if told else ""
     return Verdict(
         publish=publish,
-        reason=f"{'Published' if publish else 'Kept back'}: {why}; {scores}.",
+        reason=f"{'Published' if publish else 'Kept back'}: {why}; {scores}.{also}",
         n=len(everything),
         n_groups=len(members),
-        challenger_accuracy=float((duel.challenger == duel.truth).mean()),
-        champion_accuracy=float((duel.champion == duel.truth).mean()),
+        challenger_accuracy=float(duel.ours.mean()),
+        champion_accuracy=float(duel.theirs.mean()),
         challenger_balanced_accuracy=ours,
         champion_balanced_accuracy=theirs,
         gain=gain,
         gain_low=float(low[0]),
         gain_high=float(high[0]),
-        new_classes=new,
-        worse_classes=_worse_classes(duel),
+        new_classes=change.new,
+        gone_classes=change.gone,
+        worse_classes=tuple(one.qid for one in losses if one.is_too_much),
+        losses=losses,
         flips=flips / n_old,
         flips_back=flips_back / n_old,
         ece_change=duel.ece_change,
     )
 
 
-def _better(gain: float, loss_gain: float, new: tuple[str, ...]) -> tuple[bool, str]:
+def _better(gain: float, loss_gain: float, change: _Change) -> tuple[bool, str]:
     if gain > 1e-9:
         return True, "it is better"
-    if new:
-        counted = _counted(len(new), "new taxon", "new taxa")
+    if change.new:
+        counted = _counted(len(change.new), "new taxon", "new taxa")
         return True, f"it knows {counted} and loses nothing that is certain on the others"
+    if change.gone:
+        return True, f"{_no_label_left(change.gone)}, and nothing that is certain is lost on the others"
     if gain > -1e-9 and loss_gain > 1e-9:
         return True, "it is right as often and its probabilities are truer"
     return False, "it is no better"
+
+
+def _no_label_left(gone: Sequence[str]) -> str:
+    return f"no label is left of {_listed(gone)}, which the present model still names"
+
+
+def _listed(taxa: Sequence[object]) -> str:
+    """The first few, and how many more."""
+    rest = len(taxa) - TOLD
+    told = [str(one) for one in taxa[:TOLD]] + ([_counted(rest, "more taxon", "more taxa")] if rest > 0 else [])
+    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
 
 
 def _counted(n: int, one: str, many: str) -> str:

@@ -22,7 +22,7 @@ CURVE_STEPS = 5
 def with_card(
     model: TrainedModel, data: TrainingSet, taxonomy: Taxonomy, target_precision: float = 0.99
 ) -> TrainedModel:
-    """The same model with its card, made from what `train` left in `evidence` and from the figures it learned from.
+    """The same model with its card, from what `train` left in `evidence` and `holdout` and the figures it learned from.
 
     A model of which nothing could be measured comes back as it was.
     """
@@ -40,6 +40,7 @@ def with_card(
         sets=sets,
         novelty=model.novelty_figures,
         curve=_curve(model, data),
+        holdout=model.holdout,
         target_precision=target_precision,
         set_coverage=1.0 - ALPHA,
         notes=model.report.notes,

@@ -1,0 +1,54 @@
+"""The report on a model tells every taxon that loses figures, kept back for it or not."""
+
+from collections.abc import Callable
+
+from starlette.testclient import TestClient
+
+from active_learning import Report
+from icones.clock import utc_now
+from icones.db import Database
+from icones.learning import service
+from icones.models import Campaign, ModelState, ModelVersion
+from tests.support.campaigns import ADMIRAL, LADY, WHITE
+
+VERDICT = {
+    "publish": False, "reason": "", "n": 90, "n_groups": 90, "challenger_accuracy": 0.913, "champion_accuracy": 0.87,
+    "challenger_balanced_accuracy": 0.9, "champion_balanced_accuracy": 0.85, "gain": 0.05, "gain_low": 0.01,
+    "gain_high": 0.09, "new_classes": [], "gone_classes": [WHITE], "worse_classes": [LADY], "flips": 0.011,
+    "losses": [
+        {"qid": LADY, "n": 7, "before": 6, "now": 0, "is_too_much": True},
+        {"qid": ADMIRAL, "n": 31, "before": 29, "now": 28, "is_too_much": False},
+    ],
+    "flips_back": 0.054, "ece_change": None,
+}  # fmt: skip
+
+
+def test_every_taxon_that_loses_figures_is_told(
+    database: Database, campaign: Campaign, client_of: Callable[..., TestClient]
+) -> None:
+    now = utc_now()
+    version = ModelVersion(
+        campaign_id=campaign.id or 0,
+        number=1,
+        backbone="classical@1",
+        folder="models/1",
+        snapshot_hash="ab" * 32,
+        seed=7,
+        report=Report("nothing").to_dict() | {"verdict": VERDICT},
+        created_at=now,
+    )
+    with database.writing() as session:
+        own = session.get_one(Campaign, campaign.id)
+        service.record_version(session, own, version, ModelState.REJECTED, "Kept back.", now)
+    page = client_of().get("/c/butterflies/models/1").text
+    assert "Taxa on which it is right less often" in page
+    rows = [part.split("</tr>")[0] for part in page.split("<tr>") if ">loses too many<" in part or "<td" in part]
+    told = {
+        name: [number.split("</td>")[0] for number in row.split('<td class="number">')[1:]]
+        for row in rows
+        for name in ("cardui", "atalanta")
+        if name in row
+    }
+    assert told == {"cardui": ["0", "6", "7"], "atalanta": ["28", "29", "31"]}
+    assert page.count(">loses too many<") == 1
+    assert "No label is left of 1 taxon that the other one names:" in page
