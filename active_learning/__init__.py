@@ -31,7 +31,7 @@ from active_learning.classical import ClassicalDescriptor
 from active_learning.clusters import Cluster, Clusters, look_alikes
 from active_learning.coarse_labels import CoarseFit, fit_coarse
 from active_learning.comparing import Verdict, compare
-from active_learning.conformal import ConformalModel, cover, fit_conformal
+from active_learning.conformal import ConformalModel, fit_conformal
 from active_learning.crowd import Consensus, Crowd, Opinion, RetireRule, Scene, Skill, agree, weigh
 from active_learning.crowd_votes import Vote
 from active_learning.curves import CurvePoint, learning_curve
@@ -51,11 +51,11 @@ from active_learning.intervals import Share
 from active_learning.judging import Judge, Judged
 from active_learning.metrics import ClassFigures, Confusion, Report, measure
 from active_learning.model import Candidate, TrainedModel, TrainingConfig
-from active_learning.near_duplicates import hamming, near_duplicate_groups, perceptual_hash
+from active_learning.near_duplicates import near_duplicate_groups, perceptual_hash
 from active_learning.novelty import NoveltyExamples, NoveltyModel, Strangeness, fit_novelty, leave_classes_out
 from active_learning.ranks import Claim, RankFigures, RankModel, RankScale, fit_ranks, measure_ranks
 from active_learning.reporting import with_card
-from active_learning.routing import RankBest, Route, best_at, best_of, known_groups, order_for, route
+from active_learning.routing import RankBest, Route, best_at, best_of, route
 from active_learning.similarity import SimilarityIndex
 from active_learning.splitting import grouped_folds, in_holdout
 from active_learning.strategies import doubtful_labels, entropy, herd, k_center, knn_distance, margin, typical
@@ -140,7 +140,6 @@ __all__ = [
     "borrowed_model",
     "compare",
     "compare_backbones",
-    "cover",
     "crop",
     "doubtful_labels",
     "embed_files",
@@ -153,12 +152,10 @@ __all__ = [
     "fit_ranks",
     "fit_temperature",
     "grouped_folds",
-    "hamming",
     "herd",
     "in_holdout",
     "k_center",
     "knn_distance",
-    "known_groups",
     "learning_curve",
     "leave_classes_out",
     "load_backbone",
@@ -172,7 +169,6 @@ __all__ = [
     "novelty_figures",
     "open_figure",
     "open_rgb",
-    "order_for",
     "own_classifier",
     "parse_box",
     "perceptual_hash",

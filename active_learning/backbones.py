@@ -20,7 +20,7 @@ from active_learning.classical import ClassicalDescriptor
 from active_learning.open_networks import HF_HUB, LIBRARIES, is_open_name, open_network
 from active_learning.own_classes import OwnClassifier as OwnClassifier
 from active_learning.own_classes import own_classifier as own_classifier
-from active_learning.torch_networks import ARCHITECTURES, TorchNetwork, torchvision_network
+from active_learning.torch_networks import ARCHITECTURES, BATCH_SIZE, TorchNetwork, torchvision_network
 from active_learning.weights import ENDINGS, find_weights, is_network, read_state
 
 if TYPE_CHECKING:
@@ -69,11 +69,18 @@ class JoinedBackbone:
         joined = np.concatenate([part.embed(images) for part in self._parts], axis=1)
         return cast("NDArray[np.float32]", joined / np.float32(np.sqrt(len(self._parts))))
 
-    def use_device(self, device: str) -> None:
-        """From now on compute there, as far as the parts can: `cpu`, `cuda` or `auto`."""
-        for part in self._parts:
-            if isinstance(part, TorchNetwork | JoinedBackbone):
-                part.use_device(device)
+    @property
+    def batch_size(self) -> int:
+        """How many pictures go through all parts together at most."""
+        return min((part.batch_size for part in self._networks()), default=BATCH_SIZE)
+
+    def use_device(self, device: str, at_once: int = 1) -> None:
+        """From now on compute there, as far as the parts can: see `TorchNetwork.use_device`."""
+        for part in self._networks():
+            part.use_device(device, at_once)
+
+    def _networks(self) -> list[TorchNetwork | JoinedBackbone]:
+        return [part for part in self._parts if isinstance(part, TorchNetwork | JoinedBackbone)]
 
 
 def _shout(message: str) -> None:

@@ -116,6 +116,19 @@ class SourceFigures:
 
 
 @dataclass(frozen=True)
+class Proof:
+    """What the thresholds for settling rest on: verified figures of the frozen holdout, as the serving head sees them.
+
+    Neither names that nobody here has checked count, nor what other heads said in cross-validation.
+    """
+
+    target: float  # the share that shall be right
+    n: int
+    n_sources: int
+    least_sources: int  # of one taxon, all of them right, are the fewest that prove it
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """All of it. Shares are 0 to 1 with 95 % intervals over sources; what was not measured is empty or None."""
 
@@ -140,6 +153,7 @@ class ModelCard:
     pooled: tuple[AutoThreshold, ...] = ()  # one for all taxa, at several targets
     thresholds: tuple[AutoThreshold, ...] = ()  # by taxon, at the target that was asked for
     notes: tuple[str, ...] = field(default=())
+    proof: Proof | None = None  # of `pooled` and `thresholds`; without it (an older card) they may settle nothing
 
     def to_dict(self) -> dict[str, Any]:
         """The card as plain JSON types; `from_dict` gives it back, also after a trip through JSON."""

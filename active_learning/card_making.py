@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from active_learning.auto_thresholds import AutoThreshold, auto_threshold, auto_thresholds
+from active_learning.auto_thresholds import AutoThreshold, auto_threshold, auto_thresholds, least_sources
 from active_learning.calibration import reliability_bins
 from active_learning.card import (
     CONFUSED,
@@ -22,6 +22,7 @@ from active_learning.card import (
     ModelCard,
     NeedyClass,
     NoveltyFigures,
+    Proof,
     RankCard,
     SetFigures,
     SourceFigures,
@@ -63,6 +64,7 @@ def make_card(
     sets: Sets | None = None,
     novelty: NoveltyFigures | None = None,
     curve: Sequence[CurvePoint] = (),
+    holdout: Evidence | None = None,
     target_precision: float = 0.99,
     set_coverage: float = 0.9,
     notes: Sequence[str] = (),
@@ -74,6 +76,9 @@ def make_card(
     `sets` (n,) are the taxa that shall hold each figure's truth, promised to do so for the share `set_coverage`;
     `curve` comes from `learning_curve`, `novelty` from `novelty_figures`. A figure whose name lies above the classes
     counts at the ranks that it tells of only; a rank of which the model knows a single taxon tells nothing.
+
+    Thresholds for settling rest on nothing but the verified figures of `holdout`, or of `evidence` where it is None:
+    what was cross-validated, or has a name that nobody checked, proves none.
 
     Raises ValueError if `sets` has another length than the evidence.
     """
@@ -90,6 +95,7 @@ def make_card(
     spoken = _spoken(evidence, taxonomy, ranks)
     sure, sure_coverage = _sure(evidence, taxonomy, spoken)
     pairs = _pairs(exact, taxonomy)
+    proving = _proving(evidence if holdout is None else holdout, taxonomy)
     return ModelCard(
         measured_on=evidence.measured_on,
         n=len(exact.rows),
@@ -109,10 +115,15 @@ def make_card(
         novelty=novelty,
         needy=_needy(exact, evidence, pairs),
         sources=_by_source(exact, evidence.sources, seed),
-        pooled=_pooled(exact, target_precision),
+        pooled=_pooled(proving, target_precision),
         thresholds=auto_thresholds(
-            [exact.names[c] for c in exact.said], exact.confidence, exact.right, exact.groups, target_precision
+            [proving.names[c] for c in proving.said],
+            proving.confidence,
+            proving.right,
+            proving.groups,
+            target_precision,
         ),
+        proof=_proof(proving, target_precision),
         notes=tuple(notes),
     )
 
@@ -140,24 +151,30 @@ def _in_order(evidence: Evidence, sets: Sets | None) -> tuple[Evidence, Sets | N
             evidence.sources[row],
             evidence.decision[row].tobytes(),
             evidence.proba[row].tobytes(),
+            bool(evidence.checked[row]) if evidence.checked is not None else False,
             sorted(sets[row]) if sets is not None else (),
         ),
     )
 
-    def put(values: Sequence[str]) -> tuple[str, ...]:
-        return tuple(values[row] for row in order)
+    return _take(evidence, order), None if sets is None else [sets[row] for row in order]
 
-    ordered = Evidence(
-        decision=evidence.decision[order],
-        proba=evidence.proba[order],
+
+def _take(evidence: Evidence, rows: Sequence[int]) -> Evidence:
+    """The evidence of these figures, in this order."""
+
+    def put(values: Sequence[str]) -> tuple[str, ...]:
+        return tuple(values[row] for row in rows)
+
+    chosen = np.array(rows, dtype=np.int64)
+    return replace(
+        evidence,
+        decision=evidence.decision[chosen],
+        proba=evidence.proba[chosen],
         y=put(evidence.y),
-        classes=evidence.classes,
         groups=put(evidence.groups),
         sources=put(evidence.sources),
-        measured_on=evidence.measured_on,
-        learned=evidence.learned,
+        checked=None if evidence.checked is None else evidence.checked[chosen],
     )
-    return ordered, None if sets is None else [sets[row] for row in order]
 
 
 def _exact(evidence: Evidence, taxonomy: Taxonomy) -> _Exact:
@@ -357,6 +374,15 @@ def _by_source(exact: _Exact, sources: Sequence[str], seed: int) -> tuple[Source
             )
         )
     return tuple(sorted(found, key=lambda row: (-row.n, row.source)))
+
+
+def _proving(evidence: Evidence, taxonomy: Taxonomy) -> _Exact:
+    """The figures that thresholds for settling may rest on."""
+    return _exact(_take(evidence, np.flatnonzero(evidence.of_checked_holdout()).tolist()), taxonomy)
+
+
+def _proof(proving: _Exact, target: float) -> Proof:
+    return Proof(target, len(proving.rows), len(np.unique(proving.groups)), least_sources(target))
 
 
 def _pooled(exact: _Exact, target: float) -> tuple[AutoThreshold, ...]:

@@ -7,7 +7,7 @@ nothing, reads no file and changes nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,18 @@ class Comparison:
     n_figures: int = 0
     n_classes: int = 0
     n_groups: int = 0
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What backbones can be compared on if some of them were tuned on sources at hand."""
+
+    rows: tuple[int, ...]
+    """Positions, in ascending order, of the figures of sources that none of the compared backbones was tuned on."""
+    refused: Mapping[str, str]
+    """Tuned backbones that cannot be compared, as they have seen too much, and why."""
+    missing: str
+    """Why nothing can be compared, to stand in the second half of a sentence; empty where there is enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +171,46 @@ def what_is_missing(y: Sequence[str], groups: Sequence[str]) -> str:
         f"{have} verified figures from {LEAST_SOURCES} or more sources so far; "
         f"a comparison needs {LEAST_CLASSES} such taxa."
     )
+
+
+def unseen_by_all(
+    y: Sequence[str], groups: Sequence[str], seen: Mapping[str, Collection[str]], present: str = ""
+) -> Unseen:
+    """What to compare backbones on, of which those named in `seen` were tuned on these sources.
+
+    A network knows the figures that it was tuned on, so all are measured on the same figures of other sources. Where
+    that would leave too little (`what_is_missing`), a tuned network is refused, and not measured on less nor on what
+    it knows; those that have seen least are taken first. The `present` one is what all others are compared with: if
+    it has seen too much itself, nothing is compared.
+    """
+    left, compared, refused = set(groups), list[str](), dict[str, str]()
+    for name in sorted(seen, key=lambda one: (one != present, len(left.intersection(seen[one])), one)):
+        less = left.difference(seen[name])
+        rows = [row for row, group in enumerate(groups) if group in less]
+        lacking = what_is_missing([y[row] for row in rows], [groups[row] for row in rows]) if less != left else ""
+        without = f"the figures that {' or '.join([name, *compared])} was tuned on, {lacking}"
+        if lacking and name == present:
+            return Unseen(tuple(rows), refused, f"without {without}")
+        if lacking:
+            refused[name] = f"Without {without}"
+            continue
+        compared += [name] if less != left else []
+        left = less
+    kept = tuple(row for row, group in enumerate(groups) if group in left)
+    return Unseen(kept, refused, what_is_missing([y[row] for row in kept], [groups[row] for row in kept]))
+
+
+def drawn_classes(y: Sequence[str], groups: Sequence[str], most: int, seed: int) -> frozenset[str]:
+    """All classes if they are at most `most`; else so many, drawn from those that a comparison counts.
+
+    Of too many classes a sample would hold too few sources each for any comparison.
+    """
+    classes = sorted(set(y))
+    if len(classes) <= most:
+        return frozenset(classes)
+    counted = well_sourced(y, groups)
+    drawn = np.random.default_rng(seed).permutation(len(counted))[:most]
+    return frozenset(counted[place] for place in drawn.tolist())
 
 
 def sample(y: Sequence[str], groups: Sequence[str], most: int, seed: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Sets of taxa that hold the truth as often as promised, told as few branches of the tree instead of a long list.
+"""Sets of taxa that hold the truth as often as promised.
 
 The score is the probability over the class's prior share, which treats rare classes better than the probability
 alone (PAS: Ding, Fermanian, Salmon 2025). Thresholds are split-conformal: they promise coverage for figures drawn as
@@ -7,15 +7,13 @@ the calibration figures were, whatever the model is worth.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from active_learning.errors import NotEnoughDataError
-from active_learning.taxonomy import Taxonomy
 
 Truth = NDArray[np.integer]
 
@@ -94,70 +92,3 @@ def _checked(proba: NDArray[np.float64], classes: Sequence[str]) -> NDArray[np.f
     if values.ndim != 2 or values.shape[1] != len(classes) or not np.isfinite(values).all():
         raise ValueError(f"expected finite probabilities over {len(classes)} classes, got shape {values.shape}")
     return values
-
-
-def cover(members: Collection[str], classes: Sequence[str], taxonomy: Taxonomy, at_most: int = 1) -> tuple[str, ...]:
-    """The taxa, at most so many, that together hold all `members` and as few other `classes` as possible.
-
-    Of equal choices the one with fewer taxa is taken, then the deeper one. Where the members share no root, it takes
-    as many taxa as there are roots. Sorted; empty for no members.
-    """
-    if at_most < 1:
-        raise ValueError(f"at least one taxon is needed, not {at_most}")
-    wanted = set(members)
-    if not wanted <= set(classes):
-        raise ValueError("a member is none of the classes")
-    if not wanted:
-        return ()
-    roots = {taxonomy.lineage(qid)[-1] for qid in wanted}
-    best = _Cover(wanted, classes, taxonomy).best(sorted(roots), max(at_most, len(roots)))
-    return tuple(sorted(best))
-
-
-Choice = tuple[int, int, tuple[str, ...]]  # classes held, number of taxa, the taxa
-
-
-class _Cover:
-    """The best choice for each taxon and each number of taxa, from the leaves up."""
-
-    def __init__(self, wanted: Collection[str], classes: Sequence[str], taxonomy: Taxonomy) -> None:
-        self._wanted = set(wanted)
-        self._held: dict[str, int] = {}  # classes at or below a taxon
-        self._children: dict[str, set[str]] = {}  # those with something wanted at or below them
-        for qid in classes:
-            path = taxonomy.lineage(qid)
-            for node in path:
-                self._held[node] = self._held.get(node, 0) + 1
-            if qid in self._wanted:
-                for child, parent in pairwise(path):
-                    self._children.setdefault(parent, set()).add(child)
-
-    def best(self, nodes: Sequence[str], limit: int) -> tuple[str, ...]:
-        """The best choice that covers what is wanted below all of `nodes` with at most `limit` taxa."""
-        choices = self._together([self._below(node, limit) for node in nodes], limit)
-        return min(choices)[2]
-
-    def _below(self, node: str, limit: int) -> list[Choice]:
-        whole: Choice = (self._held[node], 1, (node,))
-        children = sorted(self._children.get(node, ()))
-        if node in self._wanted or not children:
-            return [whole]
-        parts = self._together([self._below(child, limit) for child in children], limit)
-        # One child that holds as much says more than its parent.
-        kept = {choice[1]: choice for choice in parts}
-        if 1 not in kept or kept[1][0] > whole[0]:
-            kept[1] = whole
-        return list(kept.values())
-
-    @staticmethod
-    def _together(parts: Sequence[Sequence[Choice]], limit: int) -> list[Choice]:
-        found: dict[int, Choice] = {0: (0, 0, ())}
-        for part in parts:
-            wider: dict[int, Choice] = {}
-            for held, count, nodes in found.values():
-                for more, extra, others in part:
-                    choice = (held + more, count + extra, nodes + others)
-                    if choice[1] <= limit and (choice[1] not in wider or choice < wider[choice[1]]):
-                        wider[choice[1]] = choice
-            found = wider
-        return list(found.values())

@@ -20,10 +20,10 @@ from PIL import Image
 from active_learning.backbones import Backbone, set_threads
 from active_learning.errors import ImageError
 from active_learning.images import open_figure
+from active_learning.torch_networks import BATCH_SIZE
 
 T = TypeVar("T")
 
-BATCH = 16  # on a processor larger batches are no faster, and a kill would lose more
 _MAX_OPEN_PIXELS = 40_000_000  # of images that wait in one thread: 120 MB
 NO_VECTOR = "the network gave no usable vector"
 
@@ -40,9 +40,19 @@ class EmbeddedBatch(Generic[T]):
     extra: list[T]  # (m,) what `also` gave; empty without it
 
 
+def usable(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of these vectors (n, d) are any: (n,). A network with damaged weights gives no numbers, or zeros."""
+    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1)
+    found: NDArray[np.bool_] = np.isfinite(lengths) & (lengths > 0.5)
+    return found
+
+
 @runtime_checkable
 class _Movable(Protocol):
-    def use_device(self, device: str) -> None: ...
+    @property
+    def batch_size(self) -> int: ...
+
+    def use_device(self, device: str, at_once: int = 1) -> None: ...
 
 
 @overload
@@ -76,7 +86,8 @@ def embed_files(
 
     `threads` batches are in work at the same time, each read, cropped and embedded by one thread that torch does not
     split further; so the vectors are those of `backbone.embed([open_figure(path, box)])` to float32's rounding,
-    whatever the number of threads and the size of the batches. `also` is applied to each opened image in the same
+    whatever the number of threads and the size of the batches. Without `batch_size` a batch is as large as suits the
+    device and its memory (see `torch_networks.batch_size`). `also` is applied to each opened image in the same
     thread, and what it gives comes back beside the vector. `device` is `cpu`, `cuda`, or `auto`.
 
     An image that cannot be read, or that `also` refuses with ImageError, and one whose vector is not finite or zero
@@ -84,10 +95,12 @@ def embed_files(
     """
     if threads < 1:
         raise ValueError(f"at least one thread is needed, not {threads}")
+    most = BATCH_SIZE
     if isinstance(backbone, _Movable):
-        backbone.use_device(device)
+        backbone.use_device(device, threads)
+        most = backbone.batch_size
     # A short list is shared out, or one thread would do it all.
-    size = batch_size if batch_size is not None else min(BATCH, max(1, -(-len(items) // threads)))
+    size = batch_size if batch_size is not None else min(most, max(1, -(-len(items) // threads)))
     if size < 1:
         raise ValueError(f"a batch holds at least one figure, not {size}")
     return _batches(backbone, items, threads, also, size)
@@ -151,10 +164,8 @@ def _one_batch(
             opened = []
     parts.append(backbone.embed(opened))
     vectors = np.concatenate(parts)
-    lengths = np.linalg.norm(vectors, axis=1)
-    usable = np.isfinite(lengths) & (lengths > 0.5)
-    problems |= {positions[row]: NO_VECTOR for row in np.flatnonzero(~usable)}
-    kept = np.flatnonzero(usable)
+    kept = np.flatnonzero(usable(vectors))
+    problems |= {positions[row]: NO_VECTOR for row in np.flatnonzero(~usable(vectors))}
     return EmbeddedBatch(
         positions=[positions[row] for row in kept],
         vectors=vectors[kept],

@@ -34,6 +34,8 @@ from active_learning.taxonomy import Taxonomy
 
 FORMAT = 2
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "model.json"
+ABANDONED_AFTER_S = 3600.0
+"""A folder that a kill left half written is removed after this time; writing one takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class TrainingConfig:
     l2_fallback: float = 0.1  # where nothing can be cross-validated
     logit_adjustment: float = 1.0  # 0: frequent taxa are favoured; 1: all taxa are equal before the picture
     min_per_class: int = 1  # taxa with fewer figures are left out
-    try_lda: bool = False  # whether linear discriminant analysis is among the candidates
+    try_lda: bool = False  # whether linear discriminant analysis is a candidate: it gained nothing (docs/learning.md)
     validation_budget: float = 2e9  # figures x taxa x vector length of all cross-validation fits: about 15 s on a core
     sure_target: float = 0.95  # share of right ones among what is said aloud
     novelty_figures: int = 1500  # of so many figures it is learned what is novel
@@ -97,6 +99,7 @@ class TrainedModel:
     card: Mapping[str, Any] = field(default_factory=dict)  # what a report on it shows beyond `report`, as plain JSON
     novelty_figures: NoveltyFigures | None = None  # how well novelty is told; known right after training
     evidence: Evidence | None = None  # what `report` rests on; known right after training, and not kept in the folder
+    holdout: Evidence | None = None  # on the frozen holdout, however small; kept as `evidence` is, None if empty
 
     def judge(self, taxonomy: Taxonomy) -> Judge:
         """The model at work, on the tree of taxa as it is now."""
@@ -111,7 +114,8 @@ class TrainedModel:
     def save(self, folder: Path) -> str:
         """Write the model to a new folder, whole or not at all; returns the sha256 of its card.
 
-        Saving the same model there again does nothing. Raises ArtifactError if another one is there.
+        Saving the same model there again does nothing. What a killed process left half written beside it is removed
+        after `ABANDONED_AFTER_S`. Raises ArtifactError if another model is there.
         """
         weights, card = self._weights_bytes(), b""
         card = self._card_bytes(hashlib.sha256(weights).hexdigest())
@@ -123,6 +127,7 @@ class TrainedModel:
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
+            _remove_abandoned(unfinished)
             write_durably(unfinished / WEIGHTS_FILE, weights)
             write_durably(unfinished / CARD_FILE, card)
             unfinished.chmod(0o755)  # mkdtemp makes it private; web processes of another user must read it
@@ -255,6 +260,25 @@ def _checked_card(card_bytes: bytes, name: str) -> dict[str, Any]:
     if card.get("format") != FORMAT:
         raise ArtifactError(f"The model in {name} has format {card.get('format')}; this version reads format {FORMAT}.")
     return card
+
+
+def _remove_abandoned(beside: Path) -> None:
+    """Remove the folders that killed processes left half written beside this new one.
+
+    Their age is told by the file system, which stamped this one just now: machines that share a disk may not agree on
+    the time. What is called otherwise, or holds anything but a model's two files, is not ours, and stays.
+    """
+    now = beside.stat().st_mtime
+    for folder in beside.parent.glob(".*.????????"):
+        try:
+            files = list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else None
+            if files is None or not {file.name for file in files} <= {WEIGHTS_FILE, CARD_FILE}:
+                continue
+            newest = max(one.stat().st_mtime for one in (folder, *files))
+        except (FileNotFoundError, PermissionError):
+            continue  # it was finished or removed meanwhile, or another user is writing it
+        if now - newest > ABANDONED_AFTER_S:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_durably(path: Path, content: bytes) -> None:

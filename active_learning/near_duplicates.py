@@ -61,13 +61,6 @@ def _low_frequencies(image: Image.Image) -> NDArray[np.float64]:
     return low
 
 
-def hamming(a: str, b: str) -> int:
-    """How many bits of two hashes differ, 0 to 64. Raises ValueError for what is no hash, the empty one included."""
-    if len(a) != 16 or len(b) != 16:
-        raise ValueError("a hash has 16 hex digits")
-    return (int(a, 16) ^ int(b, 16)).bit_count()
-
-
 def near_duplicate_groups(
     ids: Sequence[int],
     hashes: Sequence[str],

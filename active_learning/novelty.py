@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from active_learning.calibration import apply_temperature, softmax
+from active_learning.calibration import softmax
 from active_learning.errors import ArtifactError, NotEnoughDataError
 from active_learning.head_base import stored
 from active_learning.heads import AnyHead
@@ -233,11 +233,6 @@ def _fit_logistic(negative: Scores, positive: Scores, l2: float = 1e-2, rounds: 
         ahead = stepped + (pace - 1) / faster * (stepped - solution)
         solution, pace = stepped, faster
     return solution[:-1], float(solution[-1])
-
-
-def max_probability(decision: NDArray[np.float64], temperature: float = 1.0) -> Scores:
-    """One minus the highest probability (n,): the plainest score of novelty, for comparison."""
-    return np.asarray(1.0 - apply_temperature(decision, temperature).max(axis=1))
 
 
 def auroc(novel: Scores, known: Scores) -> float:

@@ -1,30 +1,26 @@
-"""Of whom to ask a figure: of anyone, of volunteers who know its group, or of specialists. And who knows a group.
+"""Of whom to ask a figure: of anyone, of volunteers who know its group, or of specialists.
 
-Pure rules over the model's probabilities at each rank and over people's measured reliability. Nobody is kept from any
-figure: what does not suit a person comes to them later.
+Pure rules over the model's probabilities at each rank. Nobody is kept from any figure: what does not suit a person
+comes to them later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from active_learning.crowd import Skill
 from active_learning.novelty import FAR, KNOWN
 from active_learning.ranks import Claim, RankModel
 from active_learning.strategies import margin
-from active_learning.taxonomy import Taxonomy
 
 ANYONE, KNOWING, SPECIALIST = "anyone", "knowing", "specialist"
-AUDIENCES = (ANYONE, KNOWING, SPECIALIST)
 
 SURE = 0.9  # from here on a group is taken for certain
 OPEN = 0.6  # below this the next rank down is an open question
 CLOSE = 0.2  # a smaller margin inside a genus is a matter of small characters
-ENOUGH_VOTES = 10.0  # own votes in a group before anybody is said to know it
 
 
 @dataclass(frozen=True)
@@ -108,53 +104,3 @@ def _route(rolled: Sequence[RankBest], row: int, claim: Claim | None, verdict: s
         if below.probability[row] < OPEN:
             return Route(KNOWING, known.within, known.rank)
     return Route(ANYONE, claim.node, claim.rank) if claim is not None else known
-
-
-def known_groups(
-    skills: Iterable[Skill], person: int, usual: float, enough_votes: float = ENOUGH_VOTES
-) -> frozenset[str]:
-    """The groups of taxa that a person knows: the lower end of their 95 % interval there is above the `usual` accuracy,
-    on at least `enough_votes` of their own votes. What they say as a specialist counts as well."""
-    return frozenset(
-        skill.group
-        for skill in skills
-        if skill.person == person and skill.group is not None and skill.n >= enough_votes and skill.low > usual
-    )
-
-
-def suits(asked: Route, groups: Collection[str], taxonomy: Taxonomy, is_specialist: bool = False) -> bool:
-    """Whether a figure suits a person who knows these groups: one of them holds the taxon that is sure.
-
-    Any specialist suits a figure of which nothing is sure, and one without a field suits all.
-    """
-    if asked.suits == ANYONE or (is_specialist and not groups):
-        return True
-    if asked.suits == SPECIALIST and not is_specialist:
-        return False
-    if asked.within is None:
-        return is_specialist
-    return any(above in groups for above in taxonomy.lineage(asked.within))
-
-
-def order_for(
-    routes: Sequence[Route],
-    priorities: Sequence[float],
-    groups: Collection[str],
-    taxonomy: Taxonomy,
-    is_specialist: bool = False,
-) -> list[int]:
-    """All rows in the order for one person: what suits them first, by priority; then the rest, by priority.
-
-    Figures for anyone keep their places among those that suit, so that everybody sees the random ones too. Specialists
-    meet what was sent to them before all else. Equal priorities keep the order given.
-    """
-    if len(routes) != len(priorities):
-        raise ValueError(f"{len(priorities)} priorities for {len(routes)} figures")
-
-    def place(row: int) -> tuple[int, float]:
-        asked = routes[row]
-        if not suits(asked, groups, taxonomy, is_specialist):
-            return 2, -priorities[row]
-        return (0 if is_specialist and asked.suits != ANYONE else 1), -priorities[row]
-
-    return sorted(range(len(routes)), key=place)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 BATCH_SIZE = 16  # images that go through a network together; on a processor more gains nothing
+CUDA_BATCH_SIZE = 128  # on a graphics processor with enough memory
+_ROOM = 100  # so many times its input's bytes a picture may need on its way through a network
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,19 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 
 
+def batch_size(kind: str, free_bytes: int, picture_bytes: int, at_once: int = 1) -> int:
+    """How many pictures go through a network together, by the kind of device and its memory.
+
+    On a processor always `BATCH_SIZE`. On a graphics processor (`cuda`) a power of two up to `CUDA_BATCH_SIZE`, of
+    which `at_once` fit into half of the free memory; `picture_bytes` is what one picture's input takes. It is a guess
+    to begin with: a network that runs out of memory all the same goes on with half of it.
+    """
+    if kind != "cuda":
+        return BATCH_SIZE
+    fitting = free_bytes // 2 // (_ROOM * picture_bytes * at_once)
+    return min(CUDA_BATCH_SIZE, 1 << max(0, fitting.bit_length() - 1))
+
+
 class TorchNetwork:
     """A torch module that turns pixels into pooled features, whose vectors are scaled to length 1."""
 
@@ -88,6 +103,8 @@ class TorchNetwork:
         self.dim = dim
         self.version = f"{name}@{weights_digest[:12]}"
         self.preprocessing = preprocessing
+        self.batch_size = BATCH_SIZE
+        """How many pictures go through it together at most."""
         self._device = torch.device("cpu")
         # channels_last lets oneDNN use its fast layout on CPU; the result is the same to rounding.
         self._features = features.eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -101,15 +118,28 @@ class TorchNetwork:
         return cast("NDArray[np.float32]", unit.numpy())
 
     def pooled(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """The pooled features (n, dim) float32 before they are scaled: what the network's own last layer sees."""
+        """The pooled features (n, dim) float32 before they are scaled: what the network's own last layer sees.
+
+        Where the memory of a graphics processor does not do, `batch_size` is halved for good. Raises
+        torch.OutOfMemoryError if not even one picture fits.
+        """
         found = np.zeros((len(images), self.dim), dtype=np.float32)
-        for start in range(0, len(images), BATCH_SIZE):
-            batch = images[start : start + BATCH_SIZE]
-            found[start : start + len(batch)] = self._pooled_batch(batch)
+        start = 0
+        while start < len(images):
+            chosen = images[start : start + self.batch_size]  # of this moment: another thread may have halved it
+            batch = self._fitting(chosen)
+            if batch is None:
+                self._halve(len(chosen))
+            else:
+                found[start : start + len(batch)] = batch
+                start += len(batch)
         return found
 
-    def use_device(self, device: str) -> None:
-        """From now on compute there: `cpu`, `cuda`, or `auto` for a graphics processor where there is one."""
+    def use_device(self, device: str, at_once: int = 1) -> None:
+        """From now on compute there: `cpu`, `cuda`, or `auto` for a graphics processor where there is one.
+
+        As many pictures go through the network together as its memory allows if `at_once` threads do so.
+        """
         import torch
 
         wanted = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -118,6 +148,26 @@ class TorchNetwork:
             torch.backends.cudnn.allow_tf32 = False
             self._features.to(wanted)
             self._device = torch.device(wanted)
+        picture = 3 * 4 * self.preprocessing.side**2  # float32 in three colours
+        self.batch_size = batch_size(self._device.type, _free_bytes(self._device), picture, at_once)
+
+    def _fitting(self, images: Sequence[Image.Image]) -> NDArray[np.float32] | None:
+        """The pooled features of these; None if they are too many for the memory, though one may fit."""
+        import torch
+
+        try:
+            return self._pooled_batch(images)
+        except torch.OutOfMemoryError:
+            if len(images) == 1:
+                raise
+            return None
+
+    def _halve(self, size: int) -> None:
+        import torch
+
+        # What the failed batch held is free by now, but kept in pieces of its size.
+        torch.cuda.empty_cache()
+        self.batch_size = min(self.batch_size, size // 2)
 
     def _pooled_batch(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         import torch
@@ -131,6 +181,16 @@ class TorchNetwork:
             # Permuted, not copied: (b, 3, side, side) whose memory is already channels_last.
             pooled = self._features(scaled.permute(0, 3, 1, 2))
         return cast("NDArray[np.float32]", pooled.float().cpu().numpy())
+
+
+def _free_bytes(device: torch.device) -> int:
+    """What we can have of a graphics processor's memory: what nobody has, and what torch keeps for us; else 0."""
+    import torch
+
+    if device.type != "cuda":
+        return 0
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
 
 
 def torchvision_network(name: str, state: Mapping[str, torch.Tensor]) -> TorchNetwork:

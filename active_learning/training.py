@@ -21,7 +21,7 @@ from active_learning.card_making import novelty_figures
 from active_learning.coarse_labels import fit_coarse, leaves_of
 from active_learning.conformal import ConformalModel, fit_conformal
 from active_learning.errors import NotEnoughDataError
-from active_learning.evidence import Evidence
+from active_learning.evidence import CROSS_VALIDATION, HOLDOUT, Evidence
 from active_learning.heads import AnyHead
 from active_learning.lda import LDAHead
 from active_learning.metrics import Report, measure
@@ -99,6 +99,7 @@ def train(
         known_x=novelty.known_x,
         novelty_figures=novelty.figures,
         evidence=evidence,
+        holdout=_on_holdout(head, fitted.temperature, held_out, exact) if len(held_out) else None,
     )
 
 
@@ -274,18 +275,17 @@ def measured(
     doubts = _doubts_about_holdout(held_out, groups_of, config)
     evidence: Evidence | None = None
     if not doubts:
-        decision = head.decision(held_out.x)
         absent = len(set(head.classes_) - set(held_out.y))
         if absent:
             remarks.append(f"{absent} of {len(head.classes_)} taxa have no figure in the holdout and are not measured.")
-        evidence = _evidence(decision, apply_temperature(decision, temperature), held_out, head, exact, "holdout")
+        evidence = _on_holdout(head, temperature, held_out, exact)
     elif len(rows):
         doubts.append(
             "Measured by cross-validation grouped by source instead; "
             "this flatters slightly, as the head was chosen on it."
         )
         tested = exact.take(validation.rows[rows])
-        evidence = _evidence(validation.decision[rows], validation.proba[rows], tested, head, exact, "cross-validation")
+        evidence = _evidence(validation.decision[rows], validation.proba[rows], tested, head, exact, CROSS_VALIDATION)
     remarks += doubts
     if evidence is None:
         return Report("nothing", rare_classes=tuple(rare), notes=tuple(remarks)), None
@@ -331,7 +331,13 @@ def _evidence(
         sources=tested.source_of_each(),
         measured_on=measured_on,
         learned=dict(Counter(learned.y)),
+        checked=tested.verified(),
     )
+
+
+def _on_holdout(head: AnyHead, temperature: float, held_out: TrainingSet, learned: TrainingSet) -> Evidence:
+    decision = head.decision(held_out.x)
+    return _evidence(decision, apply_temperature(decision, temperature), held_out, head, learned, HOLDOUT)
 
 
 def _doubts_about_holdout(held_out: TrainingSet, groups_of: dict[str, set[str]], config: TrainingConfig) -> list[str]:

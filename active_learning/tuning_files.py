@@ -6,12 +6,14 @@ Nothing is trained here; see `fine_tuning`. Safetensors and JSON only, and each 
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
 MANIFEST, START, PLAN = "manifest.jsonl", "start.safetensors", "tuning.json"
 CHECKPOINT = "checkpoint.json"
+LOCK = "lock"
 TUNED_WEIGHTS, TUNED_RECORD = "tuned.safetensors", "tuned.json"
+CHECKSUM = "record_sha256"
 VARIANT = "tuned-"
 """How the variant's name of every tuned network begins; what follows the architecture and a slash."""
 LEAST_CLASSES = 2
@@ -148,10 +152,44 @@ def prepare(
     folder = parent / key[:12]
     if not (folder / PLAN).is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / MANIFEST, lines.encode())
-        write_tensors(folder / START, state)
-        write_json(folder / PLAN, {**told, "key": key})  # last: with it the folder is whole
+        with held(folder):
+            _write(folder / MANIFEST, lines.encode())
+            write_tensors(folder / START, state)
+            write_json(folder / PLAN, {**told, "key": key})  # last: with it the folder is whole
     return folder
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[int]:
+    """Keep the folder of a tuning to this process, from its beginning until its result is installed.
+
+    Yields the lock as an open file: a child that is given it (`pass_fds`) keeps the folder if this process is killed,
+    until it has ended too. The lock ends with the last of them, whatever happens. Raises ArtifactError if another
+    process has the folder, or has finished with it.
+    """
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"Another process has just finished the tuning in {folder.name}.") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            why = f"Another process is at work on the same tuning ({folder.name}); wait until it has ended."
+            raise ArtifactError(why) from error
+        if not _is_still(folder / LOCK, lock):
+            raise ArtifactError(f"Another process has just finished the tuning in {folder.name}.")
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _is_still(path: Path, opened: int) -> bool:
+    """Whether the opened file is the one that lies there now: its folder may have been removed meanwhile."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(opened))
+    except FileNotFoundError:
+        return False
 
 
 def _manifest_line(figure: TuningFigure, parent: Path) -> str:
@@ -186,8 +224,9 @@ def install(folder: Path, weights: Path, called: str) -> str:
     """Put the tuned features of a finished folder into the weights folder; returns the name they are loaded by.
 
     The name is `<architecture>/tuned-<called>-<hash>`, with the first eight digits of the weights' own hash. Beside
-    the weights lies a JSON file of the same name: the settings, the course, and what was seen. Then the tuning's folder
-    has done its work and is removed. Raises ArtifactError if it is not finished.
+    the weights lies a JSON file of the same name: the settings, the course, what was seen, and a checksum over all of
+    it. Then the tuning's folder has done its work and is removed, at once for whoever looks for it. Raises
+    ArtifactError if it is not finished.
     """
     plan = read_plan(folder)
     if not (folder / TUNED_RECORD).is_file():
@@ -196,16 +235,19 @@ def install(folder: Path, weights: Path, called: str) -> str:
     name = f"{plan.architecture}/{VARIANT}{called}-{digest(state, PREPROCESSING_VERSION)[:8]}"
     record = {"name": name, **json.loads((folder / TUNED_RECORD).read_text("utf-8"))}
     # The record first: tuned weights never lie there without it.
-    write_json(weights / f"{stem(name)}.json", record)
+    write_json(weights / f"{stem(name)}.json", {**record, CHECKSUM: _checksum(record)})
     write_tensors(weights / f"{stem(name)}.safetensors", state)
-    shutil.rmtree(folder)
+    gone = Path(tempfile.mkdtemp(prefix=".done-", dir=folder.parent))
+    folder.replace(gone)
+    for one in folder.parent.glob(".done-*"):  # also what a process left that was killed right here
+        shutil.rmtree(one, ignore_errors=True)
     return name
 
 
 def seen_by(name: str, weights: Path | None) -> Seen:
     """What the backbone of that name, or a part of it, was tuned on; nothing for any that was not tuned here.
 
-    Raises ArtifactError if a tuned network has lost its record.
+    Raises ArtifactError if the record of a tuned network is lost, damaged or another's.
     """
     found = Seen()
     for part in name.split("+"):
@@ -215,11 +257,18 @@ def seen_by(name: str, weights: Path | None) -> Seen:
             place = weights or Path()
             place = place if place.is_dir() else place.parent
             record = json.loads((place / f"{stem(part)}.json").read_text("utf-8"))
+            if record.pop(CHECKSUM, None) != _checksum(record) or record["name"] != part:
+                raise ValueError("its list was damaged or exchanged: the checksum is wrong")
             found |= Seen(frozenset(record["groups"]), frozenset(record["images"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             why = f"What {part} was tuned on is not known, so it can be measured on nothing ({error})."
             raise ArtifactError(why) from error
     return found
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    """The hash of a record that does not hold it."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -61,6 +61,7 @@ def cross_validate(learned: TrainingSet, config: TrainingConfig, tell: Progress,
             "No taxon has verified figures from two sources yet: "
             "nothing could be measured, and probabilities are not calibrated."
         )
+        # Prototypes would name fewer right with two to four labels a class (docs/learning.md).
         chosen, empty = Candidate(LinearHead.kind, config.l2_fallback), np.zeros((0, len(classes)))
         return Validation(chosen, classes, np.array([], np.int64), empty, empty, (note,))
     tried = candidates(config)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from active_learning import LinearHead, NoveltyModel, Strangeness, fit_novelty, leave_classes_out
-from active_learning.novelty import FAR, KNOWN, NEAR, SCORES, auroc, max_probability, tpr_at
+from active_learning.novelty import FAR, KNOWN, NEAR, SCORES, auroc, tpr_at
 from benchmarks.support.embedded import BACKBONES, butterflies, embedded, other_things, tree
 from benchmarks.support.opening import opened, options
 from benchmarks.support.report import machine_and_day, markdown, write_section
@@ -67,7 +67,7 @@ def one_round(
     stack = fit_novelty(examples)
     rows = {
         STACK: measured({what: stack.value(s) for what, s in scores.items()}),
-        MSP: measured({what: max_probability(head.decision(vectors)) for what, vectors in sets.items()}),
+        MSP: measured({what: 1.0 - head.predict_proba(vectors).max(axis=1) for what, vectors in sets.items()}),
     }
     for place, name in enumerate(SCORES):
         rows[name] = measured({what: s[:, place] for what, s in scores.items()})

@@ -22,7 +22,7 @@ from active_learning import (
     make_card,
     novelty_figures,
 )
-from active_learning.card import CONFUSED, FEW_LABELS, LOW_RECALL, NOT_MEASURED, SINGLE_SOURCE
+from active_learning.card import CONFUSED, FEW_LABELS, LOW_RECALL, NOT_MEASURED, SINGLE_SOURCE, Proof
 from active_learning.curves import CurvePoint
 from active_learning.intervals import Share
 
@@ -35,6 +35,8 @@ def evidence_of(
     groups: Sequence[str] | None = None,
     learned: dict[str, int] | None = None,
     sources: Sequence[str] | None = None,
+    checked: NDArray[np.bool_] | None = None,
+    measured_on: str = "holdout",
 ) -> Evidence:
     """A model that says these with a probability of nine in ten."""
     decision = np.array([[float(name == qid) for qid in CLASSES] for name in said]) * np.log(27)
@@ -46,8 +48,9 @@ def evidence_of(
         classes=CLASSES,
         groups=tuple(groups or (f"plate {i}" for i in range(n))),
         sources=tuple(sources or ("album",) * n),
-        measured_on="holdout",
+        measured_on=measured_on,
         learned=learned or dict.fromkeys(CLASSES, 10),
+        checked=checked,
     )
 
 
@@ -65,6 +68,7 @@ def drawn(n: int, seed: int = 0) -> Evidence:
         sources=tuple(f"book {i // 2 % 2}" for i in range(n)),
         measured_on="cross-validation",
         learned={"ant": 40, "bug": 20, "cat": 8, "dog": 3},
+        checked=np.arange(n) % 3 > 0,
     )
 
 
@@ -100,7 +104,7 @@ def test_an_older_card_loads_and_an_unknown_field_is_refused(taxonomy: Taxonomy)
     plain = full_card(drawn(60), taxonomy).to_dict()
     older = {key: plain[key] for key in ("measured_on", "n", "accuracy")}
     card = ModelCard.from_dict(older)
-    assert (card.n, card.pooled, card.sets) == (60, (), None)
+    assert (card.n, card.pooled, card.sets, card.proof) == (60, (), None, None)
     with pytest.raises(TypeError, match="wisdom"):
         ModelCard.from_dict(plain | {"wisdom": 1})
     with pytest.raises(TypeError, match="depth"):
@@ -125,6 +129,7 @@ def test_the_order_of_the_figures_changes_nothing(seed: int, n: int) -> None:
         y=tuple(evidence.y[i] for i in order),
         groups=tuple(evidence.groups[i] for i in order),
         sources=tuple(evidence.sources[i] for i in order),
+        checked=None if evidence.checked is None else evidence.checked[order],
     )
     sets = [(qid,) for qid in evidence.y]
     assert make_card(evidence, tree, sets=sets) == make_card(mixed, tree, sets=[sets[i] for i in order])
@@ -222,6 +227,45 @@ def test_each_source_has_figures_of_its_own(taxonomy: Taxonomy) -> None:
     assert (first.source, first.n, first.accuracy.value) == ("A", 2, 0.5)
     assert (second.source, second.n, second.balanced_accuracy.value) == ("B", 1, 1.0)
     assert second.accuracy.low < 0.3, "one right figure proves little"
+
+
+ALL_RIGHT = ["ant"] * 400 + ["bug"] * 400
+
+
+def settling(card: ModelCard) -> list[str]:
+    """What may be settled by the card: taxa, and "" for all together."""
+    return sorted(row.qid for row in (*card.thresholds, *card.pooled) if row.threshold is not None)
+
+
+def test_thresholds_rest_on_verified_figures_of_the_holdout_alone(taxonomy: Taxonomy) -> None:
+    n = len(ALL_RIGHT)
+    everything, ten = np.ones(n, dtype=bool), np.arange(n) < 10
+    proven = make_card(evidence_of(ALL_RIGHT, ALL_RIGHT, checked=everything), taxonomy)
+    assert settling(proven) == ["", "", "", "ant", "bug"]
+    assert proven.proof == Proof(0.99, n, n, 368)
+    for checked, measured_on, left in (
+        (None, "holdout", 0),
+        (ten, "holdout", 10),
+        (everything, "cross-validation", 0),
+    ):
+        card = make_card(evidence_of(ALL_RIGHT, ALL_RIGHT, checked=checked, measured_on=measured_on), taxonomy)
+        assert settling(card) == []
+        assert card.proof == Proof(0.99, left, left, 368)
+        assert card.n == n, "it is measured on them all the same"
+
+
+def test_a_wrong_name_that_nobody_checked_does_not_count_against_a_threshold_either(taxonomy: Taxonomy) -> None:
+    y = ALL_RIGHT[:400] + ["cat"] * 400
+    card = make_card(evidence_of(ALL_RIGHT, y, checked=np.arange(800) < 400), taxonomy)
+    assert settling(card) == ["", "", "", "ant"]
+
+
+def test_the_holdout_proves_where_the_rest_is_cross_validated(taxonomy: Taxonomy) -> None:
+    crossed = evidence_of(ALL_RIGHT, ALL_RIGHT, measured_on="cross-validation", checked=np.ones(800, dtype=bool))
+    held_out = evidence_of(ALL_RIGHT[:380], ALL_RIGHT[:380], checked=np.ones(380, dtype=bool))
+    card = make_card(crossed, taxonomy, holdout=held_out)
+    assert (card.measured_on, card.n, settling(card)) == ("cross-validation", 800, ["", "", "", "ant"])
+    assert card.proof == Proof(0.99, 380, 380, 368)
 
 
 def test_without_anything_to_measure_it_says_so(taxonomy: Taxonomy) -> None:

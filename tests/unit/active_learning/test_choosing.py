@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from active_learning import Comparison, Taxonomy, compare_backbones
-from active_learning.choosing import LEAST_CLASSES, LEAST_SOURCES, MARGIN, sample, what_is_missing
+from active_learning.choosing import (
+    LEAST_CLASSES,
+    LEAST_SOURCES,
+    MARGIN,
+    drawn_classes,
+    sample,
+    unseen_by_all,
+    well_sourced,
+    what_is_missing,
+)
 
 Floats = NDArray[np.float32]
 TREE = Taxonomy(
@@ -148,3 +158,72 @@ def test_a_sample_takes_all_classes_and_sources_in_turn(rows: list[tuple[str, in
     for name in taken:
         sources = {groups[row] for row in chosen if y[row] == name}
         assert len(sources) == min(taken[name], len({g for g, one in zip(groups, y, strict=True) if one == name}))
+
+
+@settings(max_examples=40)
+@given(
+    st.dictionaries(st.sampled_from(("one", "two", "three")), st.sets(st.integers(0, 79)), max_size=3),
+    st.sampled_from(("one", "plain", "")),
+    st.integers(0, 9),
+)
+def test_no_network_is_measured_on_what_it_was_tuned_on(seen_by: dict[str, set[int]], present: str, n: int) -> None:
+    y, groups = labels(n)
+    sources = {name: {groups[place % len(groups)] for place in own if groups} for name, own in seen_by.items()}
+    found = unseen_by_all(y, groups, sources, present)
+    compared = [name for name in sources if name not in found.refused]
+    kept = {groups[row] for row in found.rows}
+    assert list(found.rows) == sorted(set(found.rows))
+    assert present not in found.refused
+    # Nothing is left out for a network that is not compared, and nobody is refused for nothing.
+    if not found.missing:
+        assert not any(kept & sources[name] for name in compared)
+        assert kept == set(groups).difference(*(sources[name] for name in compared))
+        left = [(y[row], groups[row]) for row in found.rows]
+        assert len(well_sourced([label for label, _ in left], [group for _, group in left])) >= LEAST_CLASSES
+    for name in found.refused:
+        assert kept & sources[name]
+        assert what_is_missing([y[row] for row in found.rows if groups[row] not in sources[name]],
+                               [groups[row] for row in found.rows if groups[row] not in sources[name]])  # fmt: skip
+
+
+def test_of_several_tuned_networks_those_that_have_seen_too_much_are_refused() -> None:
+    y, groups = labels(6)
+    few = {group for row, group in enumerate(groups) if row % 6 in (0, 1)}
+    most = {group for row, group in enumerate(groups) if row % 6 in (1, 2, 3)}
+    both = unseen_by_all(y, groups, {"most": most, "few": few, "elsewhere": {"book"}}, "plain")
+    assert {groups[row] for row in both.rows} == set(groups) - few
+    assert both.refused.keys() == {"most"}
+    assert "Without the figures that most or few was tuned on, no taxon has" in both.refused["most"]
+    assert not both.missing
+    # The present one is what the others are compared with: it comes first, or nothing is compared.
+    lost = unseen_by_all(y, groups, {"most": most, "few": few}, "most")
+    assert lost.missing.startswith("without the figures that most was tuned on, no taxon has")
+    kept = unseen_by_all(y, groups, {"least": {"a-0"}, "few": few, "some": {"f-34"}}, "few")
+    assert (kept.missing, kept.refused) == ("", {})
+    assert len(kept.rows) == 36 - 12 - 1
+
+
+def test_a_tuned_network_that_knows_its_own_figures_by_heart_gains_nothing_by_it() -> None:
+    y, groups = labels()
+    learned = {group for row, group in enumerate(groups) if row % 10 < 6}
+    plain = seen(y, 1.5, 1)
+    known = np.array([group in learned for group in groups])
+    tuned = np.where(known[:, None], seen(y, 0.01, 1), plain)
+    options: dict[str, Any] = {"present": "plain", "joins": False, "seconds": {"plain": 0.1, "tuned": 0.1}}
+    assert compared({"plain": plain, "tuned": tuned}, y, groups, **options).chosen == "tuned"
+    rows = list(unseen_by_all(y, groups, {"tuned": learned}, "plain").rows)
+    left = ([y[row] for row in rows], [groups[row] for row in rows])
+    fair = compared({"plain": plain[rows], "tuned": tuned[rows]}, *left, **options)
+    assert (fair.chosen, fair.n_figures) == ("plain", len(rows))
+    assert [row["mean"] for row in fair.results] == [fair.results[0]["mean"]] * 2
+
+
+def test_of_more_classes_than_find_room_some_are_drawn_and_can_be_compared() -> None:
+    y = [f"class {number:03d}" for number in range(160) for _ in range(6 if number < 140 else 2)]
+    groups = [f"source {row}" for row in range(len(y))]
+    assert what_is_missing(*zip(*[(y[row], groups[row]) for row in sample(y, groups, 400, seed=2)], strict=True))
+    drawn = drawn_classes(y, groups, 100, seed=2)
+    assert len(drawn) == 100
+    assert drawn <= {f"class {number:03d}" for number in range(140)}
+    assert drawn_classes(y, groups, 100, seed=2) == drawn != drawn_classes(y, groups, 100, seed=3)
+    assert len(drawn_classes(y, groups, 160, seed=2)) == 160

@@ -1,8 +1,6 @@
-"""Sets keep their promise on data drawn alike, grow with it, and are told as the smallest branches of the tree."""
+"""Sets keep their promise on data drawn alike and grow with it."""
 
 from __future__ import annotations
-
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from active_learning import NotEnoughDataError, Taxonomy, cover, fit_conformal
+from active_learning import NotEnoughDataError, fit_conformal
 from active_learning.calibration import softmax
 
 CLASSES = ("ant", "bug", "cat", "dog")
@@ -91,38 +89,3 @@ def test_what_does_not_fit_together_is_refused() -> None:
         fit_conformal(proba, y, CLASSES, [1.0, 1.0, 1.0, 0.0])
     with pytest.raises(ValueError, match="finite"):
         fit_conformal(proba * np.nan, y, CLASSES)
-
-
-def test_a_set_is_told_as_the_smallest_branch(taxonomy: Taxonomy) -> None:
-    assert cover(["ant", "bug"], CLASSES, taxonomy) == ("Formica",)
-    assert cover(["ant", "cat"], CLASSES, taxonomy) == ("life",)
-    assert cover(["ant", "cat"], CLASSES, taxonomy, at_most=2) == ("ant", "cat")
-    assert cover(["ant", "bug", "cat"], CLASSES, taxonomy, at_most=2) == ("Formica", "cat")
-    assert cover(["ant"], CLASSES, taxonomy, at_most=3) == ("ant",)
-    assert cover([], CLASSES, taxonomy) == ()
-    assert cover(["ant", "none"], (*CLASSES, "none"), taxonomy) == ("ant", "none"), "no common root: one for each"
-    with pytest.raises(ValueError):
-        cover(["ant"], CLASSES, taxonomy, at_most=0)
-    with pytest.raises(ValueError):
-        cover(["eel"], CLASSES, taxonomy)
-
-
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_no_other_choice_of_taxa_holds_fewer_classes(data: st.DataObject) -> None:
-    """Against all choices there are, on small trees."""
-    nodes = [f"n{i}" for i in range(9)]
-    parents = {nodes[0]: None} | {nodes[i]: nodes[data.draw(st.integers(0, i - 1))] for i in range(1, 9)}
-    tree = Taxonomy(parents, {})
-    classes = [node for node in nodes if node not in parents.values()]
-    members = data.draw(st.sets(st.sampled_from(classes), min_size=1))
-    limit = data.draw(st.integers(1, 4))
-
-    def holds(chosen: tuple[str, ...]) -> set[str]:
-        return {leaf for leaf in classes if set(chosen) & set(tree.lineage(leaf))}
-
-    ours = cover(sorted(members), classes, tree, limit)
-    assert len(ours) <= limit
-    assert members <= holds(ours)
-    others = (c for size in range(1, limit + 1) for c in combinations(nodes, size) if members <= holds(c))
-    assert len(holds(ours)) == min(len(holds(other)) for other in others)

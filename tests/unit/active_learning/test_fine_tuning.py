@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from active_learning import ArtifactError, ImageError, NotEnoughDataError, available, load_backbone, open_figure
 from active_learning.fine_tuning import main, tune, varied
 from active_learning.images import to_square
-from active_learning.tuning_files import Seen, TuningConfig, TuningFigure, install, prepare, seen_by
+from active_learning.tuning_files import Seen, TuningConfig, TuningFigure, held, install, prepare, seen_by
 
 NETWORK = "mobilenet_v3_small"
 SHAPES = ("ellipse", "rectangle", "line")
@@ -147,7 +147,19 @@ def test_what_was_tuned_is_a_backbone_that_tells_what_it_has_seen(world: Path, t
     again = [TuningFigure(one.path, None, one.label, "another") for one in figures(world)[:6]]
     later = json.loads((prepare(tmp_path / "work", name, again, weights, CONFIG) / "tuning.json").read_text())
     assert set(later["seen"]["images"]) == plates
-    (weights / f"{name.replace('/', '_')}.json").unlink()
+    # A list that somebody shortened, or another network's, is not believed; nor is there anything without one.
+    record = weights / f"{name.replace('/', '_')}.json"
+    told = record.read_text()
+    for changed in (told.replace('"book 3"', '"book 4"'), told.replace(name, f"{NETWORK}/tuned-other"), "[]", "{}"):
+        assert changed != told
+        record.write_text(changed)
+        with pytest.raises(ArtifactError, match=f"What {name} was tuned on is not known"):
+            seen_by(name, weights)
+    record.write_text(told)
+    shutil.copy(record, weights / f"{NETWORK}_tuned-other.json")
+    with pytest.raises(ArtifactError, match="exchanged"):
+        seen_by(f"{NETWORK}/tuned-other", weights)
+    record.unlink()
     with pytest.raises(ArtifactError, match="is not known"):
         seen_by(name, weights)
 
@@ -184,3 +196,34 @@ def test_a_picture_is_varied_as_prints_differ() -> None:
     assert len({one.tobytes() for one in many}) == 40
     grey = [bool((one == one[:, :, :1]).all()) for one in many]
     assert 0 < sum(grey) < 20
+
+
+HOLD = """
+import pathlib, subprocess, sys
+from active_learning.tuning_files import held
+with held(pathlib.Path(sys.argv[1])) as lock:
+    subprocess.run(["sh", "-c", "echo held; read end"], pass_fds=(lock,))
+"""
+
+
+def test_a_folder_is_kept_by_one_process_and_its_children_until_they_end(tuned: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tuned, tmp_path / tuned.name))
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        other.kill()
+        other.wait()
+        # Its child is still at work in the folder.
+        with pytest.raises(ArtifactError, match="Another process is at work on the same tuning"), held(folder):
+            pass
+        other.stdin.close()
+        assert other.stdout.read() == b""  # the child has ended
+    with held(folder):
+        install(folder, tmp_path, "plates")
+    assert not folder.exists()
+    assert not list(tmp_path.glob(".done-*"))
+    with pytest.raises(ArtifactError, match="has just finished"), held(folder):
+        pass
+    assert not folder.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -122,6 +123,47 @@ def test_a_kill_in_the_middle_of_saving_leaves_only_whole_models(model: TrainedM
     assert len(folders) >= 5
     for folder in folders:
         assert TrainedModel.load(folder).snapshot_hash == model.snapshot_hash
+
+
+KILLED = """
+import os, pathlib, sys
+from active_learning import TrainedModel
+folder = pathlib.Path(sys.argv[1])
+model = TrainedModel.load(folder / "first")
+os.fsync = lambda handle: os._exit(9)  # the power fails while the first file goes to the disk
+model.save(folder / "models" / "1")
+"""
+
+
+def grown_old(folder: Path) -> None:
+    """Let a folder and what is in it be from two hours ago."""
+    for one in (*folder.iterdir(), folder):
+        moment = one.stat().st_mtime - 7200
+        os.utime(one, (moment, moment))
+
+
+def test_what_a_kill_left_half_written_is_removed_when_it_is_old(model: TrainedModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "first")
+    root = Path(__file__).resolve().parents[3]
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=root, check=False)
+    assert ended.returncode == 9
+    (killed,) = (tmp_path / "models").iterdir()
+    assert [file.name for file in killed.iterdir()] == ["model.safetensors"]
+    model.save(tmp_path / "models" / "1")
+    assert killed.is_dir()  # it may be another process that is still writing
+    grown_old(killed)
+    others = [killed.with_name(name) for name in (".notes", ".theirs.12345678", ".7.1234567", "7.12345678")]
+    for other in others:
+        other.mkdir()
+        (other / ("model.json" if other.name != ".theirs.12345678" else "notes.txt")).write_text("{}")
+        grown_old(other)
+    (tmp_path / "models" / ".link.12345678").symlink_to(tmp_path / "models" / "1")
+    model.save(tmp_path / "models" / "2")
+    assert not killed.exists()
+    assert all(any(other.iterdir()) for other in others)
+    assert sorted(one.name for one in (tmp_path / "models").iterdir() if one not in others) == [
+        ".link.12345678", "1", "2"]  # fmt: skip
+    assert TrainedModel.load(tmp_path / "models" / "1").snapshot_hash == model.snapshot_hash
 
 
 def test_no_pickle_and_no_path_of_the_machine_is_in_the_folder(model: TrainedModel, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Of whom a figure is asked, and who is said to know a group."""
+"""Of whom a figure is asked."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ from active_learning import (
     RankModel,
     RankScale,
     Route,
-    Skill,
     Taxonomy,
     best_at,
     best_of,
-    known_groups,
-    order_for,
     route,
 )
-from active_learning.routing import ANYONE, AUDIENCES, KNOWING, SPECIALIST, RankBest, suits
+from active_learning.routing import ANYONE, KNOWING, SPECIALIST, RankBest
 from active_learning.taxonomy import rank_matrix
 
 SPECIES = ("aves a", "aves b", "bombus a", "bombus b", "carex a", "carex b")
@@ -97,7 +94,7 @@ def test_every_figure_has_a_route_and_a_novel_one_is_never_for_anyone(
     verdicts = [data.draw(st.sampled_from(["known", "near", "far"])) for _ in raw]
     best = rolled(leaves.tolist())
     for row, found in enumerate(route(best, len(raw), None, verdicts)):
-        assert found.suits in AUDIENCES
+        assert found.suits in (ANYONE, KNOWING, SPECIALIST)
         assert (found.suits == SPECIALIST) or verdicts[row] == "known"
         assert (found.within is None) == (found.rank == "")
         if found.within is not None:
@@ -124,64 +121,3 @@ def test_what_does_not_fit_is_refused() -> None:
         routed([1.0, 0, 0, 0, 0, 0], verdicts=["known", "far"])
     with pytest.raises(ValueError, match="taxa"):
         best_at("genus", ["a", "b"], np.ones((2, 3)))
-    with pytest.raises(ValueError, match="priorities"):
-        order_for([Route()], [0.5, 0.6], frozenset(), TREE)
-
-
-def skill(group: str | None, low: float, n: float, person: int = 1) -> Skill:
-    return Skill(person, False, group, min(low + 0.1, 1.0), low, min(low + 0.2, 1.0), n)
-
-
-def test_who_is_surely_better_than_usual_on_enough_votes_knows_a_group() -> None:
-    skills = [
-        skill("birds", 0.8, 30), skill("insects", 0.8, 4), skill("aves", 0.65, 50), skill(None, 0.9, 80),
-        skill("carex", 0.9, 40, person=2),
-    ]  # fmt: skip
-    assert known_groups(skills, 1, usual=0.7) == {"birds"}
-    assert known_groups(skills, 2, usual=0.7) == {"carex"}
-    assert known_groups(skills, 3, usual=0.7) == frozenset()
-    assert known_groups(skills, 1, usual=0.7, enough_votes=3) == {"birds", "insects"}
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.floats(0, 0.9), st.floats(0, 100), st.floats(0, 1), st.floats(0, 0.1), st.floats(0, 50))
-def test_more_votes_or_a_better_record_never_take_a_group_away(
-    low: float, n: float, usual: float, better: float, more: float
-) -> None:
-    before = known_groups([skill("birds", low, n)], 1, usual)
-    assert before <= known_groups([skill("birds", low + better, n + more)], 1, usual)
-    assert known_groups([skill("birds", low, n)], 1, 1.0) == frozenset()
-
-
-def test_those_who_know_a_group_meet_it_first_and_others_meet_it_last() -> None:
-    routes = [
-        Route(KNOWING, "aves", "genus"),
-        Route(),
-        Route(SPECIALIST, "carex", "genus"),
-        Route(KNOWING, "carex", "genus"),
-    ]
-    priorities = [0.4, 0.5, 0.9, 0.6]
-    assert order_for(routes, priorities, {"birds"}, TREE) == [1, 0, 2, 3]
-    assert order_for(routes, priorities, {"insects"}, TREE) == [3, 1, 2, 0]
-    assert order_for(routes, priorities, (), TREE) == [1, 2, 3, 0]
-    assert order_for(routes, priorities, {"insects"}, TREE, is_specialist=True) == [2, 3, 1, 0]
-    assert suits(Route(SPECIALIST), {"birds"}, TREE, is_specialist=True)
-    assert not suits(Route(SPECIALIST), {"birds"}, TREE)
-
-
-groups = st.frozensets(st.sampled_from(["birds", "insects", "aves", "carex"]))
-any_route = st.builds(Route, st.sampled_from(AUDIENCES), st.sampled_from([None, "aves", "carex", "insects"]))
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(any_route, st.floats(0, 1)), max_size=12), groups, st.booleans())
-def test_everybody_meets_everything_and_what_suits_them_first(
-    asked: list[tuple[Route, float]], known: frozenset[str], special: bool
-) -> None:
-    routes, priorities = [one for one, _ in asked], [p for _, p in asked]
-    order = order_for(routes, priorities, known, TREE, special)
-    assert sorted(order) == list(range(len(asked)))
-    fits = [suits(routes[row], known, TREE, special) for row in order]
-    assert fits == sorted(fits, reverse=True)
-    anyone = [priorities[row] for row in order if routes[row].suits == ANYONE]
-    assert anyone == sorted(anyone, reverse=True)

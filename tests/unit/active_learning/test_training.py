@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from active_learning import (
+    ModelCard,
     NotEnoughDataError,
     Report,
     Taxonomy,
@@ -19,6 +20,7 @@ from active_learning import (
     in_holdout,
     snapshot_hash,
     train,
+    with_card,
 )
 from active_learning.training_set import split_holdout
 
@@ -269,6 +271,29 @@ def test_it_is_measured_on_names_that_were_checked(rich: TrainingSet, taxonomy: 
     few = train(replace(rich, checked=np.arange(len(rich)) < 5), taxonomy, TrainingConfig(holdout_fraction=0.0)).report
     assert few.n == len(rich)
     assert any("nobody here has checked" in note for note in few.notes)
+
+
+@pytest.fixture(scope="module")
+def many(make_set: MakeSet) -> TrainingSet:
+    """Two taxa that are easily told apart, of 150 sources each."""
+    return make_set({"ant": 300, "cat": 300}, noise=0.1, dim=4)
+
+
+@pytest.mark.parametrize(
+    ("n_checked", "held_out", "proven"), [(600, 0.4, {"ant", "cat"}), (10, 0.4, set()), (600, 0.0, set())]
+)
+def test_thresholds_for_settling_are_proven_by_checked_names_of_the_holdout_alone(
+    many: TrainingSet, taxonomy: Taxonomy, n_checked: int, held_out: float, proven: set[str]
+) -> None:
+    data = replace(many, checked=np.random.default_rng(0).permutation(600) < n_checked)
+    config = TrainingConfig(holdout_fraction=held_out, l2_candidates=(0.3,), folds=2)
+    card = ModelCard.from_dict(with_card(train(data, taxonomy, config), data, taxonomy, 0.9).card)
+    assert card.accuracy.value == 1.0
+    assert {row.qid for row in card.thresholds if row.threshold is not None} == proven
+    assert any(row.threshold is not None for row in card.pooled) == bool(proven)
+    own = data.verified() & np.array([in_holdout(group, held_out, config.seed) for group in data.groups])
+    assert card.proof is not None
+    assert (card.proof.n, card.proof.n_sources) == (own.sum(), len({data.groups[row] for row in np.flatnonzero(own)}))
 
 
 def test_it_calibrates_on_figures_asked_for_by_chance_where_there_are_enough(
