@@ -3,6 +3,7 @@
 import base64
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -127,7 +128,15 @@ class Crowd:
     tokens: list[str] = field(default_factory=list)
     problems: list[Exception] = field(default_factory=list)
 
-    def ask(self, settings: Settings, person: Person, n: int, now: datetime, refused: str = "") -> "Crowd":
+    def ask(
+        self,
+        settings: Settings,
+        person: Person,
+        n: int,
+        now: datetime,
+        refused: str = "",
+        clock: Callable[[], datetime] | None = None,
+    ) -> "Crowd":
         """Let ``n`` threads, each with a database of its own as another process has, ask at once."""
         start = threading.Barrier(n)
 
@@ -135,7 +144,7 @@ class Crowd:
             database = Database(settings.database)
             start.wait(10)
             try:
-                token = grants.access_token(settings, database, person.id or 0, at(now), refused=refused)
+                token = grants.access_token(settings, database, person.id or 0, clock or at(now), refused=refused)
                 self.tokens.append(token)
             except Exception as problem:
                 self.problems.append(problem)
@@ -450,11 +459,39 @@ def test_a_wrong_client_secret_is_the_operators_and_costs_no_leave(
 
 
 def test_when_one_cannot_renew_the_others_do_not_all_try(told: Settings, commons: StandInCommons, anna: Person) -> None:
-    commons.faults.next("oauth", "timeout", times=8, seconds=3)
-    crowd = Crowd().ask(told, anna, 4, LATER)
+    rounds: Counter[int] = Counter()
+    all_wait = threading.Event()
+
+    def clock() -> datetime:
+        """Tell the time, and note who asks again: whoever renews asks once until there is an answer."""
+        rounds[threading.get_ident()] += 1
+        if sum(n > 1 for n in rounds.values()) == 3:
+            all_wait.set()
+        return LATER
+
+    commons.faults.next("oauth", "drop-connection", times=8, where=lambda _: all_wait.wait(20))
+    patient = told.model_copy(update={"wiki_timeout_s": 20.0})
+    crowd = Crowd().ask(patient, anna, 4, LATER, clock=clock)
+    assert all_wait.is_set()
     assert all(isinstance(problem, TransientError) for problem in crowd.problems)
     assert len(crowd.problems) == 4
     assert renewals(commons) == 1
+
+
+def test_who_saw_another_renew_does_not_try_when_that_one_gives_up(
+    database: Database, told: Settings, anna: Person
+) -> None:
+    free = row_of(database, anna)
+    assert free is not None
+    with database.writing() as session:
+        assert queries.lease_wiki_grant(session, free, LATER + grants.LEASE)
+        assert not queries.lease_wiki_grant(session, free, LATER + 2 * grants.LEASE)
+    held = row_of(database, anna)
+    assert held is not None
+    with database.writing() as session:
+        queries.release_wiki_grant(session, free, LATER + grants.LEASE)
+        assert not queries.lease_wiki_grant(session, held, LATER + grants.LEASE)
+        assert queries.lease_wiki_grant(session, free, LATER + grants.LEASE)
 
 
 @pytest.mark.parametrize("fault", ["429", "502-html", "drop-connection", "text-200"])

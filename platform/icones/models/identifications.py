@@ -90,7 +90,7 @@ class Identification(SQLModel, table=True):
     disagrees: bool = False
     """Whether they say that it cannot be named more exactly than this: a word against every taxon below."""
     shown: dict[str, Any] = document(default_factory=dict)
-    """What was on the screen: model version and suggestions, or ``{"blind": true}``."""
+    """What was on the screen: model version and suggestions, or ``{"blind": true}``; and why it was asked about."""
     created_at: datetime = moment()
     ended_at: datetime | None = moment(nullable=True)
     ending: Ending | None = choice(Ending, default=None, nullable=True)
@@ -150,6 +150,17 @@ class ReviewTask(SQLModel, table=True):
     """The deepest taxon that the model is sure of; None where it is sure of nothing."""
     suits: Audience = choice(Audience, default=Audience.ANYONE)
     updated_at: datetime = moment()
+
+
+sa.Index(
+    "ix_reviewtask_next",
+    col(ReviewTask.campaign_id),
+    col(ReviewTask.queue),
+    col(ReviewTask.suits),
+    col(ReviewTask.priority).desc(),
+    col(ReviewTask.figure_id),
+)
+"""The tasks of a queue in the order in which they are asked."""
 
 
 class Skip(SQLModel, table=True):

@@ -44,6 +44,9 @@ class Fingerprint(SQLModel, table=True):
 class Embedding(SQLModel, table=True):
     """A figure's feature vector under one backbone version: float32, little endian, unit length."""
 
+    # Where a campaign's vectors stand is asked at every search: it is read off here, without the vectors themselves.
+    __table_args__ = (sa.Index("ix_embedding_standing", "backbone", "figure_id", "created_at"),)
+
     figure_id: int = Field(primary_key=True, foreign_key="figure.id")
     backbone: str = Field(primary_key=True, max_length=120)
     """Name and version: vectors of two backbones cannot be compared."""
@@ -140,6 +143,7 @@ class Cluster(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     campaign_id: int = reference("campaign.id")
     number: int
+    """From 1 on; below zero while so little is left to name that it no longer waits."""
     backbone: str = Field(max_length=120)
     figure_ids: list[int] = document(default_factory=list)
     """The most typical first."""

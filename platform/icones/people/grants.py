@@ -125,7 +125,9 @@ def access_token(
             return token
         if grant.refreshing_until is None and waited_for == grant.access_token:
             raise TransientError("Another process could not renew the permission to edit just now.")
-        if _lease(database, grant, now):
+        # Who saw another one renew waits for what comes of it, even if that one gives up this very moment.
+        is_free = grant.refreshing_until is None or grant.refreshing_until <= now
+        if is_free and _lease(database, grant, now):
             renewed = _renew(settings, database, vault, grant, now)
             if renewed is not None:
                 return renewed
@@ -138,7 +140,7 @@ def access_token(
 def _lease(database: Database, grant: WikiGrant, now: datetime) -> bool:
     """Take the right to renew this very grant; False if somebody has it, or the grant is another one by now."""
     with database.writing() as session:
-        return queries.lease_wiki_grant(session, grant, now, now + LEASE)
+        return queries.lease_wiki_grant(session, grant, now + LEASE)
 
 
 def _renew(settings: Settings, database: Database, vault: Vault, grant: WikiGrant, now: datetime) -> str | None:

@@ -160,15 +160,15 @@ def delete_wiki_grant(session: Session, person_id: int, access_token: str | None
     return session.connection().execute(command).rowcount == 1
 
 
-def lease_wiki_grant(session: Session, grant: WikiGrant, now: datetime, until: datetime) -> bool:
-    """Take the lease of this very grant, unless somebody holds it now; True if it is ours.
+def lease_wiki_grant(session: Session, grant: WikiGrant, until: datetime) -> bool:
+    """Take the lease of this very grant, unless somebody took it since ``grant`` was read; True if it is ours.
 
     One conditional UPDATE, so that of two workers one gets it. Tokens that were renewed since ``grant`` was read
     have another seal: then the answer is False, too.
     """
     taken = session.connection().execute(
         _this_very(grant)
-        .where(sa.or_(col(WikiGrant.refreshing_until).is_(None), col(WikiGrant.refreshing_until) <= now))
+        .where(col(WikiGrant.refreshing_until).is_not_distinct_from(grant.refreshing_until))
         .values(refreshing_until=until)
     )
     return taken.rowcount == 1

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, func, select
 
 from icones.identifications import crowd
-from icones.identifications.service import DISPUTED
+from icones.identifications.service import DISPUTED, LOOK_AGAIN
 from icones.models import (
     Audience,
     Determination,
@@ -45,7 +45,7 @@ def next_for(
     that the person knows first, what suits people who know its group last. What suits specialists comes after all
     others.
     """
-    near = _foremost(campaign_id, person_id, skipped_after, leave).limit(CLOSE).subquery()
+    near = _foremost(campaign_id, person_id, skipped_after, leave).subquery()
     knows = sa.exists().where(
         col(TaxonAncestor.taxon_qid) == near.c.within_qid,
         col(TaxonAncestor.ancestor_qid) == col(Skill.group_qid),
@@ -68,9 +68,31 @@ def next_for(
 def _foremost(
     campaign_id: int, person_id: int | None, skipped_after: datetime, leave: int | None
 ) -> sa.Select[int, float, Audience, str | None]:
-    """Return the question for the volunteers' tasks that a person may be asked, the foremost first."""
-    said = select(Identification.figure_id).where(
-        Identification.person_id == (person_id or 0), col(Identification.ended_at).is_(None)
+    """Return the question for the ``CLOSE`` foremost of the volunteers' tasks that a person may be asked.
+
+    The foremost of each audience are put together, each read off ``ix_reviewtask_next``: to sort all that waits would
+    take most of a second where there are very many.
+    """
+    one_each = [
+        sa.select(_foremost_of(suits, campaign_id, person_id, skipped_after, leave).subquery()) for suits in Audience
+    ]
+    every = sa.union_all(*one_each).subquery()
+    return (
+        sa.select(every.c.figure_id, every.c.priority, every.c.suits, every.c.within_qid)
+        .order_by(
+            sa.case((every.c.suits == Audience.SPECIALIST, 1), else_=0), every.c.priority.desc(), every.c.figure_id
+        )
+        .limit(CLOSE)
+    )
+
+
+def _foremost_of(
+    suits: Audience, campaign_id: int, person_id: int | None, skipped_after: datetime, leave: int | None
+) -> sa.Select[int, float, Audience, str | None]:
+    said = sa.exists().where(
+        col(Identification.figure_id) == col(ReviewTask.figure_id),
+        col(Identification.person_id) == (person_id or 0),
+        col(Identification.ended_at).is_(None),
     )
     skipped = select(Skip.figure_id).where(Skip.person_id == (person_id or 0), Skip.at > skipped_after)
     return (
@@ -82,15 +104,13 @@ def _foremost(
         .where(
             _waiting(campaign_id),
             col(ReviewTask.queue) == Queue.VOLUNTEER,
-            col(ReviewTask.figure_id).not_in(said),
+            col(ReviewTask.suits) == suits,
+            ~said,
             col(ReviewTask.figure_id).not_in(skipped),
             col(ReviewTask.figure_id) != (leave or 0),
         )
-        .order_by(
-            sa.case((col(ReviewTask.suits) == Audience.SPECIALIST, 1), else_=0),
-            col(ReviewTask.priority).desc(),
-            col(ReviewTask.figure_id),
-        )
+        .order_by(col(ReviewTask.priority).desc(), col(ReviewTask.figure_id))
+        .limit(CLOSE)
     )
 
 
@@ -137,7 +157,7 @@ def _for_specialists(campaign_id: int, field: Collection[str]) -> list[sa.Column
         _waiting(campaign_id),
         sa.or_(
             col(ReviewTask.queue) == Queue.SPECIALIST,
-            col(ReviewTask.reason).in_([*UNCERTAIN, DISPUTED]),
+            col(ReviewTask.reason).in_([*UNCERTAIN, DISPUTED, LOOK_AGAIN]),
             col(ReviewTask.suits) == Audience.SPECIALIST,
         ),
     ]
@@ -173,8 +193,9 @@ def for_specialists(
 ) -> tuple[Sequence[tuple[ReviewTask, Figure, Illustration, Determination]], int]:
     """Return one page of what waits for a specialist, and how many wait in all.
 
-    Disputed first, then what is to be confirmed, then what the model is unsure of; what ``person_id`` has already
-    given their word on comes last. ``field`` holds the taxa this specialist knows; empty means all.
+    What deserves a second look first, then what is disputed, then what is to be confirmed, then what the model is
+    unsure of; what ``person_id`` has already given their word on comes last. ``field`` holds the taxa this specialist
+    knows; empty means all.
     """
     where = _for_specialists(campaign_id, field)
     if reasons:
@@ -196,7 +217,7 @@ def for_specialists(
     rows = session.exec(
         joined.order_by(
             sa.case((mine, 1), else_=0),
-            sa.case((is_theirs, 0), else_=1),
+            sa.case((col(ReviewTask.reason) == LOOK_AGAIN, 0), (is_theirs, 1), else_=2),
             col(ReviewTask.priority).desc(),
             col(ReviewTask.figure_id),
         )
