@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from icones.clock import utc_now
@@ -111,6 +112,43 @@ def test_one_form_names_all_that_is_ticked_and_the_next_group_comes(
         for figure in kept:
             assert session.get_one(Determination, figure).state is DeterminationState.VERIFIED
         assert queries.standing(session, kept)[kept[0]][0].shown == {"cluster": 1, "figures": 4}
+
+
+def waiting_numbers(database: Database, campaign: Campaign) -> list[int]:
+    with database.reading() as session:
+        return [row.number for row in cluster_queries.clusters(session, campaign.id or 0, 0, 10)]
+
+
+def test_a_group_that_is_done_is_not_read_again_until_it_is_taken_back(
+    groups: list[list[int]], campaign: Campaign, database: Database, client_of: Clients
+) -> None:
+    first, second = client_of(Role.SPECIALIST), client_of(Role.CURATOR)
+    page = first.post(f"{HERE}/1", data=form_of(first, groups[0][:3], chosen=WHITE)).text
+    assert waiting_numbers(database, campaign) == [2, 3], "one figure is no group"
+    late = second.post(f"{HERE}/1", data=form_of(second, groups[0][:3], chosen=LADY), headers=HTMX)
+    assert late.status_code == 200, "whoever still has it on the screen is heard"
+    assert said(database, groups[0][:1]) == {groups[0][0]: [WHITE, LADY]}
+    for client, shown, after in ((second, late.text, [2, 3]), (first, page, [1, 2, 3])):
+        found = re.search(r'name="identification" value="(\d+)"', shown)
+        assert found
+        client.post(f"{HERE}/undo", data={"csrf": csrf_of(client), "identification": found.group(1)})
+        assert waiting_numbers(database, campaign) == after
+    assert sorted(tiles(client_of(Role.SPECIALIST).get(HERE).text)) == sorted(groups[0])
+
+
+def test_what_comes_next_is_looked_for_after_the_word_is_kept(
+    groups: list[list[int]], app: Any, client_of: Clients
+) -> None:
+    client = client_of(Role.SPECIALIST)
+    steps: list[str] = []
+    form = form_of(client, groups[0], chosen=WHITE)
+    engine = app.state.database.engine
+    sa.event.listen(engine, "commit", lambda *_: steps.append("kept"))
+    sa.event.listen(engine, "before_cursor_execute", lambda *args: steps.append(args[2]))
+    assert client.post(f"{HERE}/1", data=form, headers=HTMX).status_code == 200
+    asked = [place for place, step in enumerate(steps) if "FROM skip" in step]
+    assert len(asked) == 1
+    assert steps.index("kept") < asked[0]
 
 
 def test_the_same_form_twice_says_it_once_even_when_the_groups_are_new(

@@ -55,7 +55,7 @@ def test_a_plate_tells_its_facts_and_its_whole_history(
 def test_words_of_people_are_never_markup(client_of: Clients, database: Database, campaign: Campaign) -> None:
     figure = figure_ids(database, campaign)[0]
     says(database, somebody(database, campaign, "Ann"), figure, ADMIRAL, comment="<script>alert(1)</script>")
-    page = client_of().get(f"{HOME}/f/{figure}").text
+    page = client_of(Role.SPECIALIST).get(f"{HOME}/f/{figure}").text
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
 
@@ -90,7 +90,7 @@ def test_the_model_suggests_with_examples_and_what_was_shown_is_kept(
         }
     assert rows[figures[9]]["model_version"] == int(version.group(1))
     assert rows[figures[9]]["suggestions"][0].keys() == {"qid", "p"}
-    assert rows[figures[10]] == {"blind": True}
+    assert rows[figures[10]] == {"blind": True, "reason": "likely"}
     similar = client.get(f"{HOME}/f/{figures[9]}/similar").text
     assert similar.count('class="plate-card"') == 11
     assert "Model version 1 suggested" in client.get(f"{HOME}/f/{figures[11]}").text

@@ -77,6 +77,25 @@ def test_it_is_asked_and_answered_like_any_other_and_changes_nothing(
     assert last.shown == {"blind": True, "gold": True}
 
 
+def test_no_page_tells_whoever_is_asked_that_and_how_it_is_settled(
+    client_of: Clients, database: Database, golden: Campaign
+) -> None:
+    client, stranger = client_of(Role.VOLUNTEER), client_of()
+    figure = asked(database, golden, demo_person(database)) or 0
+    name = {ADMIRAL: "red admiral", LADY: "painted lady", WHITE: "small white"}[
+        str(state_of(database, figure)["taxon_qid"])
+    ]
+    for address in (f"/c/butterflies/f/{figure}", f"/c/butterflies/f/{figure}/similar", f"/api/v1/figures/{figure}"):
+        hidden, open_one = client.get(address).text, stranger.get(address).text
+        assert [word in hidden.replace("Any state", "") for word in (name, "specialist")] == [False, False], address
+        assert name in open_one
+    told = client.get(f"/api/v1/figures/{figure}").json()["figure"]["determination"]
+    assert (told["state"], told["taxon_qid"], told["n_agree"]) == ("open", None, 0)
+    form = {"csrf": csrf_of(client), "submission_id": new_submission(), "chosen": WHITE}
+    client.post(f"{TAG}/{figure}", data=form)
+    assert name in client.get(f"/c/butterflies/f/{figure}").text
+
+
 @pytest.mark.parametrize(
     ("said", "told"), [("same", "and says the same."), ("above", "and agrees:"), ("other", "Thank you for looking.")]
 )

@@ -1,8 +1,12 @@
 """A picture from outside through HTTP, the API and the command line: what the model says of it, and what is refused."""
 
 import json
+import os
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,14 @@ from sqlmodel import Session, select
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from active_learning import LDAHead, NoveltyModel, RankScale, TrainedModel
+from active_learning import ImageError, LDAHead, NoveltyModel, RankScale, TrainedModel
 from icones.cli import app as command_line
 from icones.config import Settings
 from icones.db import Database
+from icones.errors import BusyError
+from icones.jobs import identify
+from icones.jobs.embedding import backbone_of
+from icones.jobs.identify import embed_image
 from icones.learning import label_queries, queries
 from icones.models import Campaign, JobKind, ModelVersion, Prediction, Role, Visibility
 from icones.web.api import identify_shapes, shapes
@@ -156,6 +164,141 @@ def test_what_cannot_be_looked_at_is_refused_in_words(
             assert (answer.status_code, "too large" in answer.text) == (422, True)
 
 
+@contextmanager
+def looking(settings: Settings, version: str, place: Path) -> Iterator[None]:
+    """Meanwhile a picture is looked at that does not end: whoever opens a named pipe waits for what comes."""
+    os.mkfifo(place / "endless")
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(embed_image, settings, version, place / "endless")
+        while True:
+            try:
+                pipe = os.open(place / "endless", os.O_WRONLY | os.O_NONBLOCK)
+                break
+            except OSError:  # the other side has not opened it yet
+                assert not waits.done()
+                time.sleep(0.005)
+        try:
+            yield
+        finally:
+            (place / "text").write_text("no picture")
+            (place / "text").replace(place / "endless")
+            os.close(pipe)
+        with pytest.raises(ImageError):
+            waits.result(timeout=20)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a picture that never ends is a named pipe, which Windows lacks")
+def test_who_comes_when_many_wait_is_told_so_and_is_served_later(
+    client_of: Clients,
+    settings: Settings,
+    database: Database,
+    campaign: Campaign,
+    figures: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, picture = client_of(), drawing(1, 77)
+    with database.reading() as session:
+        version = _champion(session, campaign).backbone
+    form: dict[str, Any] = {
+        "data": {"csrf": csrf_of(client, HERE)},
+        "files": {"image": ("mine.jpg", picture, "image/jpeg")},
+    }
+    token = {"X-CSRF-Token": client.get("/api/v1/me").json()["csrf"]}
+    similar, part = "/c/butterflies/similar", f"/c/butterflies/f/{figures[0]}/similar"
+    box = {"x": "5", "y": "5", "w": "50", "h": "50"}
+
+    def of_a_part() -> Any:
+        return client.post(part, data=form["data"] | box)
+
+    monkeypatch.setattr(identify, "PATIENCE_S", 0.02)
+    with looking(settings, version, tmp_path):
+        pages = [client.post(HERE, **form), client.post(similar, **form), of_a_part()]
+        assert client.get(part, params=box).status_code == 200  # who only follows addresses asks no network
+        fragments = [client.post(one, **form, headers={"HX-Request": "true"}) for one in (HERE, similar)]
+        told = [client.post(one, content=picture, headers=token) for one in (API, API.replace("identify", "similar"))]
+    for answer in (*pages, *fragments, *told):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10"), answer.text
+        assert "Many pictures are being looked at; try again in a moment." in answer.text
+    assert all("Too many at once" in page.text and "<html" in page.text for page in pages)
+    assert all("<html" not in one.text and one.headers["HX-Retarget"] == "#messages" for one in fragments)
+    assert [one.json()["code"] for one in told] == ["busy", "busy"]
+    for answer in (client.post(HERE, **form), client.post(similar, **form), of_a_part(), ask_api(client, picture)):
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a picture that never ends is a named pipe, which Windows lacks")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_only_so_many_wait_and_they_are_served(settings: Settings, campaign: Campaign, tmp_path: Path) -> None:
+    version, picture = backbone_of(settings, campaign, print).version, drawing(1, 77)
+    most = identify.MOST_WAITING
+    with ThreadPoolExecutor(most + 3) as pool:
+        with looking(settings, version, tmp_path):
+            sent = [pool.submit(embed_image, settings, version, picture) for _ in range(most + 3)]
+            done = as_completed(sent, timeout=5)
+            first = [next(done) for _ in range(3)]
+            assert [type(one.exception()) for one in first] == [BusyError] * 3
+        assert sorted(one.exception() is None for one in sent) == [False] * 3 + [True] * most
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a picture that never ends is a named pipe, which Windows lacks")
+def test_who_waits_holds_no_connection_to_the_database(
+    client_of: Clients, app: Any, settings: Settings, database: Database, campaign: Campaign, figures: list[int],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    picture, part = drawing(1, 77), f"figures/{figures[0]}/similar"
+    with database.reading() as session:
+        version = _champion(session, campaign).backbone
+    clients = [client_of() for _ in range(5)]
+    forms = [{"csrf": csrf_of(one, HERE)} for one in clients]
+    token = {"X-CSRF-Token": forms[4]["csrf"]}
+    files, box = {"image": ("mine.jpg", picture)}, {"x": "5", "y": "5", "w": "50", "h": "50"}
+    wishes: list[Callable[[], Any]] = [
+        lambda: clients[0].post(HERE, data=forms[0], files=files),
+        lambda: clients[1].post("/c/butterflies/similar", data=forms[1], files=files),
+        lambda: clients[2].post(f"/c/butterflies/f/{figures[0]}/similar", data=forms[2] | box),
+        lambda: clients[3].post(
+            API.replace("identify", "similar"), content=picture, headers={"X-CSRF-Token": forms[3]["csrf"]}
+        ),
+        lambda: clients[4].post(f"/api/v1/{part}", params={"box": "pct:5,5,50,50"}, headers=token),
+    ]
+    with ThreadPoolExecutor(len(wishes)) as pool:
+        with looking(settings, version, tmp_path):
+            sent = [pool.submit(wish) for wish in wishes]
+            for _ in range(600):  # until all of them wait behind the picture that does not end
+                if identify._PLACES._value == identify.MOST_WAITING - len(wishes):
+                    break
+                time.sleep(0.005)
+            assert identify._PLACES._value == identify.MOST_WAITING - len(wishes)
+            assert app.state.database.engine.pool.checkedout() == 0
+        assert [one.result(timeout=20).status_code for one in sent] == [200] * len(wishes)
+
+
+def test_the_model_that_serves_is_asked_while_the_next_one_has_another_network(
+    client_of: Clients, database: Database, campaign: Campaign, figures: list[int]
+) -> None:
+    with database.writing() as session:
+        session.get_one(Campaign, campaign.id).backbone = "none-that-is-here"
+    client = client_of()
+    form: dict[str, Any] = {"data": {"csrf": csrf_of(client, HERE)}, "files": {"image": ("mine.jpg", drawing(1, 77))}}
+    for answer in (
+        ask_api(client, drawing(1, 77)),
+        client.post(HERE, **form),
+        client.post("/c/butterflies/similar", **form),
+    ):
+        assert answer.status_code == 200, answer.text
+
+
+def test_a_form_sent_to_the_api_is_refused_before_it_is_taken_apart(client_of: Clients, campaign: Campaign) -> None:
+    client = client_of()
+    form = {"csrf": client.get("/api/v1/me").json()["csrf"]}
+    for path in (API, API.replace("identify", "similar")):
+        for data, content in ((form, drawing(0, 0)), ({}, b"x" * 3_000_000)):  # with the token, and without
+            answer = client.post(path, data=data, files={"image": ("mine.jpg", content)})
+            assert (answer.status_code, "Send the bytes of the image alone" in answer.text) == (422, True), answer.text
+        assert client.post(path, data=form).status_code == 422
+
+
 def test_without_a_model_and_without_a_right_to_see_it_there_is_no_answer(
     client_of: Clients, database: Database, campaign: Campaign
 ) -> None:
@@ -182,7 +325,7 @@ def test_the_command_gives_what_the_api_gives(
 
     answer = run(str(picture), "--campaign", "butterflies", "--json")
     assert answer.exit_code == 0, answer.output
-    told, said = json.loads(answer.stdout), ask_api(client_of(), drawing(2, 40)).json()
+    told, said = json.loads(answer.stdout), ask_api(client_of(Role.SPECIALIST), drawing(2, 40)).json()
     for one in (*told["similar"], *said["similar"]):
         one["likeness"] = round(one["likeness"], 4)
     assert told == said

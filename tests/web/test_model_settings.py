@@ -13,7 +13,8 @@ from icones.db import Database
 from icones.identifications import machine
 from icones.identifications import service as identifications
 from icones.jobs import queries as jobs
-from icones.models import Campaign, JobKind, LearnsFrom, ModelVersion, Prediction, Role, Visibility, Writes
+from icones.jobs import runner
+from icones.models import Campaign, JobKind, JobRun, LearnsFrom, ModelVersion, Prediction, Role, Visibility, Writes
 from icones.people import service as people
 from tests.support.campaigns import ADMIRAL, figure_ids, make_campaign
 from tests.support.foretold import foretold
@@ -86,6 +87,28 @@ def test_a_curator_chooses_and_training_follows(
         assert session.get_one(Campaign, campaign.id).auto_validates is False
 
 
+def test_a_training_that_goes_on_already_is_followed_by_another(
+    curator: TestClient, database: Database, campaign: Campaign
+) -> None:
+    with database.writing() as session:
+        begun = runner.ask(session, JobKind.RETRAIN, campaign, utc_now(), trigger="sync")
+        first = begun.id or 0
+        assert jobs.claim(session, first, utc_now())
+    for rank in ("genus", "family"):
+        assert "The model is being trained by these settings." in saved(curator, model_rank=rank)
+    with database.reading() as session:
+        (queued,) = jobs.waiting(session)  # the second time it had not begun
+        assert (queued.kind, queued.trigger, queued.id != first) == (JobKind.RETRAIN, "person", True)
+        assert not jobs.ready(session)  # it waits until the other has ended
+    with database.writing() as session:
+        session.get_one(JobRun, queued.id).trigger = "sync"
+    saved(curator)
+    with database.reading() as session:
+        (queued,) = jobs.waiting(session)
+        # A run of a sync would train nothing where all labels are as they were.
+        assert queued.trigger == "person"
+
+
 def test_what_may_not_be_chosen_is_refused_and_what_another_chose_stays(
     curator: TestClient, database: Database, campaign: Campaign, others: Made
 ) -> None:
@@ -131,7 +154,8 @@ def test_what_the_model_verified_alone_is_told_and_goes_back_when_it_is_turned_o
     foretold(database, campaign, {figure: [(ADMIRAL, 0.997)]})
     with database.writing() as session:
         version = session.exec(select(ModelVersion)).one()
-        version.report = {"card": {"thresholds": [{"qid": ADMIRAL, "target": 0.99, "threshold": 0.991}]}}
+        rows = [{"qid": ADMIRAL, "target": 0.99, "threshold": 0.991}]
+        version.report = {"card": {"thresholds": rows, "proof": {"target": 0.99}}}
         row = session.exec(select(Prediction)).one()
         row.verdict = "known"
         session.add_all([version, row])

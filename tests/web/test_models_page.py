@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlmodel import select
 from starlette.testclient import TestClient
 
 from active_learning import (
@@ -26,8 +27,10 @@ from icones.config import Settings
 from icones.db import Database
 from icones.jobs import queries as jobs
 from icones.learning import labels, queries, service
-from icones.models import BackboneTrial, Campaign, JobKind, ModelState, ModelVersion, Role
-from tests.support.campaigns import ADMIRAL, LADY, WHITE
+from icones.models import BackboneTrial, Campaign, JobKind, ModelState, ModelVersion, Role, Visibility
+from icones.people import service as people
+from icones.web.model_card import plain
+from tests.support.campaigns import ADMIRAL, LADY, WHITE, make_campaign
 from tests.support.people import csrf_of
 from tests.support.voices import carried_out, verified
 
@@ -117,6 +120,9 @@ def test_a_model_that_could_not_be_measured_says_so(trained: Campaign, database:
     assert "not measured" in client_of().get("/c/butterflies/models").text
 
 
+OWN, OTHER = "butterflies", "album-two"
+
+
 def _evidence(n: int = 240) -> Evidence:
     """Three taxa, of which the two sisters are confused now and then; the third is known from few labels."""
     rng = np.random.default_rng(5)
@@ -129,9 +135,10 @@ def _evidence(n: int = 240) -> Evidence:
         y=tuple(classes[i] for i in truth),
         classes=classes,
         groups=tuple(f"plate {i}" for i in range(n)),
-        sources=tuple(("Album | one", "Album two")[i % 2] for i in range(n)),
+        sources=tuple((OWN, OTHER)[i % 2] for i in range(n)),
         measured_on="holdout",
         learned={ADMIRAL: 60, LADY: 50, WHITE: 3},
+        checked=np.ones(n, dtype=bool),
     )
 
 
@@ -143,10 +150,26 @@ VERDICT = {
 }  # fmt: skip
 
 
+LABELS = [
+    {"figure": 1, "taxon": ADMIRAL, "origin": "verified", "campaign": OWN, "group": "atlas", "source": "aa whole"},
+    {"figure": 901, "taxon": LADY, "origin": "verified", "campaign": OTHER, "group": "atlas", "source": "bb whole"},
+    {"figure": 987654, "taxon": WHITE, "origin": "verified", "campaign": OTHER, "group": "log", "source": "cc whole"},
+]
+
+
+def _show(database: Database, campaign: Campaign, visibility: Visibility) -> None:
+    with database.writing() as session:
+        session.get_one(Campaign, campaign.id).visibility = visibility
+
+
 @pytest.fixture
-def carded(database: Database, campaign: Campaign) -> ModelCard:
-    """A campaign with verified figures and a model that has a card; returns the card."""
+def carded(settings: Settings, database: Database, campaign: Campaign) -> ModelCard:
+    """A campaign with verified figures and a model that has a card; returns the card.
+
+    It learned from two campaigns, the first label from this one, the others from the other.
+    """
     verified(database, campaign, range(6))
+    _show(database, make_campaign(settings, database, utc_now(), per_kind=1, slug=OTHER), Visibility.PUBLIC)
     evidence, now = _evidence(), utc_now()
     with database.writing() as session:
         tree = labels.taxonomy_of(session, evidence.classes)
@@ -168,7 +191,7 @@ def carded(database: Database, campaign: Campaign) -> ModelCard:
             backbone="classical@1",
             folder="models/1",
             snapshot_hash="ab" * 32,
-            snapshot={"labels": [{"taxon": qid, "origin": "verified"} for qid in evidence.classes]},
+            snapshot={"labels": LABELS},
             seed=7,
             report=report | {"card": card.to_dict(), "verdict": VERDICT},
             created_at=now,
@@ -243,10 +266,77 @@ def test_the_card_is_taken_home_as_text_and_as_numbers(carded: ModelCard, client
     assert re.findall(r"^## (.+)$", text.text, re.M) == headings
     share = carded.accuracy
     assert f"| Right | {share.value:.1%} ({share.low:.1%} to {share.high:.1%}) |" in text.text
-    assert "| Album \\| one |" in text.text, "a name cannot break the table"
+    assert f"| {OTHER} |" in text.text
+    assert plain("Album | one") == "Album \\| one", "a name cannot break the table"
     told = client_of().get("/c/butterflies/models/1/card.json").json()
     assert ModelCard.from_dict(told["card"]) == carded
     assert (told["number"], told["seed"], told["snapshot_hash"]) == (1, 7, "ab" * 32)
+
+
+def test_what_is_of_a_campaign_that_one_does_not_see_is_left_out_and_counted(
+    carded: ModelCard, database: Database, client_of: Clients
+) -> None:
+    curator, reader, here = client_of(Role.CURATOR), client_of(), "/c/butterflies/models/1"
+    for visibility in (Visibility.PRIVATE, Visibility.UNLISTED):
+        with database.writing() as session:
+            other = session.exec(select(Campaign).where(Campaign.slug == OTHER)).one()
+            other.visibility = visibility
+            one = people.require_by_name(session, curator.get("/api/v1/me").json()["name"])
+            people.grant(session, other.id or 0, one, Role.VOLUNTEER, utc_now())
+        page, text = reader.get(here).text, reader.get(f"{here}/card.md").text
+        kept, card = reader.get(f"{here}/snapshot.json").json(), reader.get(f"{here}/card.json").json()
+        report = reader.get("/api/v1/campaigns/butterflies/models/1").json()
+        for told in (page, text, json.dumps(kept), json.dumps(card), json.dumps(report)):
+            for word in (OTHER, "atlas", "987654", "bb whole", '"log"'):
+                assert word not in told, word
+        assert "1 campaign that is not open to you is left out." in page
+        assert "The training snapshot leaves out 2 labels of campaigns that are not open to you." in page
+        assert "they are not open to the reader of this card: 1." in text
+        assert "but for 2 that are not open to its reader." in text
+        assert kept["labels"] == [LABELS[0] | {"group": "aa"}]
+        assert (kept["labels_left_out"], card["sources_left_out"], report["sources_left_out"]) == (2, 1, 1)
+        assert [row["source"] for row in (*card["card"]["sources"], *report["report"]["card"]["sources"])] == [OWN] * 2
+    page, text = curator.get(here).text, curator.get(f"{here}/card.md").text
+    kept, card = curator.get(f"{here}/snapshot.json").json(), curator.get(f"{here}/card.json").json()
+    assert OTHER in page
+    assert OTHER in text
+    assert "not open to" not in page + text
+    assert (kept["labels"], kept["labels_left_out"], card["sources_left_out"]) == (LABELS, 0, 0)
+    assert ModelCard.from_dict(card["card"]) == carded
+
+
+def test_the_card_says_whether_the_model_settles_figures_by_itself(
+    carded: ModelCard, campaign: Campaign, database: Database, client_of: Clients
+) -> None:
+    for is_on, words in (
+        (False, "the model never settles a figure by itself, unless a curator turns that on"),
+        (True, "where it is sure enough the model settles a figure by itself, as a curator turned on"),
+    ):
+        with database.writing() as session:
+            session.get_one(Campaign, campaign.id).auto_validates = is_on
+        text = client_of().get("/c/butterflies/models/1/card.md").text
+        assert words in text
+        assert ("(a suggestion, not in use)" in text, "(in use)" in text) == (not is_on, is_on)
+
+
+def test_the_card_says_on_what_its_thresholds_rest_or_that_it_settles_nothing(
+    carded: ModelCard, database: Database, client_of: Clients
+) -> None:
+    assert carded.proof is not None
+    page, text = (client_of().get(f"/c/butterflies/models/1{end}").text for end in ("", "/card.md"))
+    assert "there are 240 such figures of 240 sources." in page
+    assert "To prove 90.0% for a taxon takes at least 36 sources of it there" in page
+    assert "people verified here: 240 figures of 240 sources. To prove 90.0% for a taxon takes at least 36" in text
+    with database.writing() as session:
+        version = session.exec(select(ModelVersion)).one()
+        card = {key: value for key, value in version.report["card"].items() if key != "proof"}
+        version.report = {**version.report, "card": card}
+        session.add(version)
+    page, text = (client_of().get(f"/c/butterflies/models/1{end}").text for end in ("", "/card.md"))
+    assert "It settles nothing; the next training measures anew." in page
+    assert "All taxa together" not in page
+    assert "It settles nothing; the next training measures anew." in text
+    assert "all taxa together" not in text
 
 
 def test_a_version_without_a_card_still_has_a_report_and_a_text(

@@ -190,7 +190,7 @@ def test_what_the_model_showed_is_kept_and_cannot_be_made_up(
         kept = {row.figure_id: row.shown for rows in queries.standing(session, figures[10:12]).values() for row in rows}
     assert kept[figures[10]]["model_version"] == int(found.group(1))
     assert {one["qid"] for one in kept[figures[10]]["suggestions"]} <= {ADMIRAL, LADY, WHITE}
-    assert kept[figures[11]] == {"blind": True}
+    assert kept[figures[11]] == {"blind": True, "reason": "random"}
 
 
 def test_reasons_filter_the_queue_with_their_counts(

@@ -16,6 +16,7 @@ from icones.config import Settings
 from icones.db import Database
 from icones.illustrations import service as illustrations
 from icones.illustrations.store import ImageStore
+from icones.learning.similar import SimilarFigures
 from icones.models import Campaign, Embedding, Figure, Illustration, JobKind, Person, Role, Visibility
 from icones.people import service as people
 from tests.support.campaigns import FAMILY, GENUS, LADY, WHITE, drawing, figure_ids, make_campaign
@@ -95,8 +96,9 @@ def test_a_filter_that_means_nothing_is_told(client_of: Clients, figures: list[i
 
 
 def test_a_removed_figure_never_comes_back_and_a_new_one_is_found_at_once(
-    client_of: Clients, settings: Settings, database: Database, campaign: Campaign, figures: list[int]
+    app: Any, client_of: Clients, settings: Settings, database: Database, campaign: Campaign, figures: list[int]
 ) -> None:
+    app.state.similar = SimilarFigures(settings.data_dir / "index", look_every_s=0)  # what came is looked for each time
     client, path = client_of(), f"{API}/figures/{figures[0]}/similar"
     assert figures[3] in [one["figure_id"] for one in client.get(path).json()]
     with database.writing() as session:
@@ -178,16 +180,51 @@ def test_vectors_of_another_network_are_not_compared(
 def test_a_part_of_a_plate_is_searched_with(client_of: Clients, figures: list[int]) -> None:
     client, path = client_of(), f"{HOME}/f/{figures[0]}/similar"
     box = {"x": "10", "y": "15", "w": "75", "h": "60"}
-    page = client.get(path, params=box).text
+    form = {"csrf": csrf_of(client, path)}
+    page = client.post(path, data=form | box).text
     assert figures[0] not in cards(page)
     assert len(cards(page)) == 11
     assert 'data-box="pct:10,15,75,60"' in page
     assert 'name="x" min="0" max="100" step="0.1" inputmode="decimal" value="10"' in page
-    api = client.get(f"{API}/figures/{figures[0]}/similar", params={"box": "pct:10,15,75,60", "limit": 100}).json()
+    part: dict[str, str | int] = {"box": "pct:10,15,75,60", "limit": 100}
+    api = client.post(f"{API}/figures/{figures[0]}/similar", params=part, headers=token(client)).json()
     assert [one["figure_id"] for one in api] == cards(page)
+    assert cards(client.get(path, params=box).text) == cards(client.get(path).text)  # an address asks no network
+    for refused in (client.post(path, data=box), client.post(f"{API}/figures/{figures[0]}/similar", params=part)):
+        assert refused.status_code == 403
     assert cards(client.get(path).text) != cards(page)
     for wrong in ({**box, "w": ""}, {**box, "w": "0.1"}, {**box, "x": "120"}):
-        assert client.get(path, params=wrong).status_code == 422
+        assert client.post(path, data=form | wrong).status_code == 422
+    wrong_part = client.post(f"{API}/figures/{figures[0]}/similar", params={"box": "pct:1"}, headers=token(client))
+    assert wrong_part.status_code == 422
+
+
+def test_the_same_form_without_a_box_narrows_the_search(client_of: Clients, figures: list[int]) -> None:
+    client, path = client_of(), f"{HOME}/f/{figures[9]}/similar"
+    form = {"csrf": csrf_of(client, path), "x": "", "y": "", "w": "", "h": ""}
+    for sent, places in (
+        ({"taxon": WHITE, "taxon_words": "Pieris rapae"}, {2, 5}),
+        ({"taxon": WHITE, "taxon_words": "", "state": "open"}, {6, 7, 8, 10, 11}),  # the name was cleared
+        ({"taxon": WHITE, "state": "verified"}, {2, 5}),
+        ({"taxon": "", "taxon_words": ""}, set(range(12)) - {9}),
+    ):
+        page = client.post(path, data=form | sent)
+        assert (page.status_code, page.history[0].status_code) == (200, 303)
+        assert {figures.index(one) for one in cards(page.text)} == places, sent
+    part = form | {"x": "10", "y": "15", "w": "75", "h": "60"}
+    page = client.post(path, data=part | {"taxon": WHITE, "taxon_words": "", "state": "verified"})
+    assert {figures.index(one) for one in cards(page.text)} == set(range(6))
+
+
+def test_the_only_figure_has_none_like_it(client_of: Clients, database: Database, figures: list[int]) -> None:
+    with database.writing() as session:
+        for key in figures[1:]:
+            session.get_one(Figure, key).removed_at = utc_now()
+    page = client_of().get(f"{HOME}/f/{figures[0]}/similar").text
+    assert "No other figure can be compared yet." in page
+    assert "Ask for less" not in page
+    narrowed = client_of().get(f"{HOME}/f/{figures[0]}/similar", params={"state": "open"}).text
+    assert "Ask for less" in narrowed
 
 
 def test_a_brought_picture_is_looked_at_and_forgotten(
@@ -250,7 +287,8 @@ def test_before_anything_is_embedded_it_says_so(client_of: Clients, database: Da
     assert "Nothing to compare with yet" in client.get(f"{HOME}/f/{figure}/similar").text
     assert "Nothing to compare with yet" in client.get(f"{HOME}/similar").text
     assert client.get(f"{API}/figures/{figure}/similar").json() == []
-    boxed = client.get(f"{HOME}/f/{figure}/similar", params={"x": "1", "y": "1", "w": "50", "h": "50"})
+    part = {"csrf": csrf_of(client, f"{HOME}/f/{figure}/similar"), "x": "1", "y": "1", "w": "50", "h": "50"}
+    boxed = client.post(f"{HOME}/f/{figure}/similar", data=part)
     brought = upload(client, drawing(0, 0))
     for answer in (boxed, brought):
         assert answer.status_code == 409

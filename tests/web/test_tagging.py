@@ -57,7 +57,7 @@ def test_an_answer_is_saved_and_the_next_figure_is_asked(
     with database.reading() as session:
         row = identifications.standing(session, [figure])[figure][0]
     assert (row.taxon_qid, row.confidence, row.comment) == (ADMIRAL, Confidence.LIKELY, "the white spots")
-    assert row.shown == {"blind": True}
+    assert row.shown == {"blind": True, "reason": "new"}
 
 
 def test_htmx_gets_the_inner_part_and_the_address_of_what_is_asked(client_of: Clients, campaign: Campaign) -> None:

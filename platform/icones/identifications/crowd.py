@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from active_learning import Consensus, Crowd, Scene, Taxonomy, Vote, agree
 from icones.identifications import crowd_queries as queries
+from icones.identifications import machine_queries
 from icones.identifications.consensus import Lineages
 from icones.identifications.crowd_queries import Word
 from icones.models import Campaign, CrowdOpinion, Role, Skill
@@ -81,11 +82,13 @@ def _vote(row: Word, called: Mapping[str, str]) -> Vote:
 
 def _guesses(session: Session, campaign_id: int, figures: Collection[int]) -> dict[int, dict[str, float]]:
     """Return the serving model's probabilities of figures that it has not learned from (of those it repeats votes)."""
-    version = queries.champion(session, campaign_id)
+    version = machine_queries.champion(session, campaign_id)
     if version is None:
         return {}
-    learned = {label["figure"] for label in version.snapshot.get("labels", ())}
-    ranked = queries.ranked(session, version.id or 0, [figure for figure in figures if figure not in learned])
+    snapshot = machine_queries.snapshot_of(session, version.id or 0)
+    learned = {label["figure"] for label in snapshot.get("labels", ())}
+    unseen = [figure for figure in figures if figure not in learned]
+    ranked = machine_queries.ranked(session, version.id or 0, unseen)
     return {figure: {str(one["qid"]): one["p"] for one in row} for figure, row in ranked.items()}
 
 

@@ -13,10 +13,7 @@ from icones.models import (
     DeterminationState,
     Figure,
     Identification,
-    ModelState,
-    ModelVersion,
     Person,
-    Prediction,
     Queue,
     ReviewTask,
     Role,
@@ -83,25 +80,6 @@ def settled_by_specialists(session: Session, campaign_id: int) -> dict[int, tupl
     }
 
 
-def champion(session: Session, campaign_id: int) -> ModelVersion | None:
-    """Return the model version that serves a campaign."""
-    question = select(ModelVersion).where(
-        ModelVersion.campaign_id == campaign_id, ModelVersion.state == ModelState.CHAMPION
-    )
-    return session.exec(question).first()
-
-
-def ranked(session: Session, version_id: int, figure_ids: Collection[int]) -> dict[int, list[dict[str, float]]]:
-    """Return a model version's ranked answers for these figures."""
-    found: dict[int, list[dict[str, float]]] = {}
-    for batch in batches(sorted(figure_ids)):
-        question = select(Prediction.figure_id, col(Prediction.ranked)).where(
-            Prediction.model_version_id == version_id, col(Prediction.figure_id).in_(batch)
-        )
-        found |= dict(session.exec(question).all())
-    return found
-
-
 def opinions(session: Session, figure_ids: Collection[int]) -> dict[int, CrowdOpinion]:
     """Return what the votes on these figures amount to; figures that were not weighed are absent."""
     found: dict[int, CrowdOpinion] = {}
@@ -122,11 +100,14 @@ def forget_opinion(session: Session, figure_id: int) -> None:
     session.exec(sa.delete(CrowdOpinion).where(col(CrowdOpinion.figure_id) == figure_id))
 
 
-def places(session: Session, campaign_id: int) -> dict[int, tuple[Queue, str]]:
-    """Return for each figure of a campaign that waits: in which queue, and the reason."""
-    question = select(ReviewTask.figure_id, col(ReviewTask.queue), ReviewTask.reason)
-    rows = session.exec(question.where(ReviewTask.campaign_id == campaign_id))
-    return {figure_id: (queue, reason) for figure_id, queue, reason in rows}
+def places(session: Session, figure_ids: Collection[int]) -> dict[int, tuple[Queue, str]]:
+    """Return for each of these figures that waits: in which queue, and the reason."""
+    found: dict[int, tuple[Queue, str]] = {}
+    for batch in batches(sorted(figure_ids)):
+        question = select(ReviewTask.figure_id, col(ReviewTask.queue), ReviewTask.reason)
+        rows = session.exec(question.where(col(ReviewTask.figure_id).in_(batch)))
+        found |= {figure_id: (queue, reason) for figure_id, queue, reason in rows}
+    return found
 
 
 def named_by_volunteers(session: Session, campaign_id: int) -> Sequence[Determination]:
@@ -142,10 +123,13 @@ def named_by_volunteers(session: Session, campaign_id: int) -> Sequence[Determin
 
 def replace(session: Session, campaign_id: int, rows: Iterable[Skill], found: Iterable[CrowdOpinion]) -> None:
     """Put these skills and opinions in the place of all that a campaign had."""
-    for table in (Skill, CrowdOpinion):
+    # What is to be written is put together first: with the first statement others' writes begin to wait.
+    told = [
+        (Skill, [row.model_dump(exclude={"id"}) for row in rows]),
+        (CrowdOpinion, [row.model_dump() for row in found]),
+    ]
+    for table, values in told:
         session.execute(sa.delete(table).where(sa.column("campaign_id") == campaign_id))
-    for table, new in ((Skill, rows), (CrowdOpinion, found)):
-        values = [row.model_dump(exclude={"id"} if table is Skill else None) for row in new]
         for batch in batches(values):
             session.execute(sa.insert(table), batch)
     session.expire_all()

@@ -1,8 +1,8 @@
 """What the model names alone: only where a curator turned it on, and never where a campaign writes to Commons.
 
-A taxon has a threshold only where the model card proves, on figures the model had not learned from, that from this
-probability on at least the asked share is right. The best leaf must lie at or above its own taxon's threshold, and the
-figure must look like what the model knows.
+A taxon has a threshold only where the model card proves, on figures of the frozen holdout whose names people verified,
+that from this probability on at least the asked share is right. The best leaf must lie at or above its own taxon's
+threshold, and the figure must look like what the model knows.
 """
 
 from collections.abc import Collection, Mapping
@@ -44,7 +44,7 @@ def above(session: Session, campaign: Campaign, figure_ids: Collection[int] | No
         return {}
     found = [
         (figure_id, qid, p)
-        for figure_id, qid, p in queries.best_known(session, version.id or 0, figure_ids)
+        for figure_id, qid, p in queries.best_leaves(session, version.id or 0, figure_ids, queries.KNOWN)
         if qid in proven and p >= round(proven[qid]["threshold"], DIGITS)
     ]
     now_called = taxa.current(session, {qid for _, qid, _ in found})
@@ -55,8 +55,13 @@ def above(session: Session, campaign: Campaign, figure_ids: Collection[int] | No
 
 
 def thresholds(version: ModelVersion, precision: float) -> Mapping[str, dict[str, Any]]:
-    """Return by taxon the thresholds of a version's card that prove at least this share; others prove nothing here."""
+    """Return by taxon the thresholds of a version's card that prove at least this share; others prove nothing here.
+
+    Nor does a card that does not tell what they rest on: older ones took names that nobody had checked, too.
+    """
     card = version.report.get("card") or {}
+    if not card.get("proof"):
+        return {}
     return {
         row["qid"]: row
         for row in card.get("thresholds", ())

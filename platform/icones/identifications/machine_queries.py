@@ -1,7 +1,9 @@
-"""All SQL about what the model names alone."""
+"""All SQL about the model that serves: which it is, what it learned from, and what it names alone."""
 
 from collections.abc import Collection
+from typing import Any
 
+from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
 from icones.models import (
@@ -21,22 +23,58 @@ KNOWN = "known"
 """The verdict on a figure that looks like what the model knows."""
 
 
+WITHOUT_SNAPSHOT = defer(ModelVersion.snapshot, raiseload=True)  # type: ignore[arg-type]
+"""For questions about model versions: what a version was trained on is a row a label, and hardly anybody asks for it.
+
+To read it from such a row raises; ``snapshot_of`` has it.
+"""
+
+
 def champion(session: Session, campaign_id: int) -> ModelVersion | None:
-    """Return the model version that serves a campaign."""
+    """Return the model version that serves a campaign, without its snapshot."""
     question = select(ModelVersion).where(
         ModelVersion.campaign_id == campaign_id, ModelVersion.state == ModelState.CHAMPION
     )
-    return session.exec(question).first()
+    return session.exec(question.options(WITHOUT_SNAPSHOT)).first()
 
 
-def best_known(
-    session: Session, version_id: int, figure_ids: Collection[int] | None = None
+def has_champion(session: Session, campaign_id: int) -> bool:
+    """Say whether a model serves a campaign."""
+    question = select(ModelVersion.id).where(
+        ModelVersion.campaign_id == campaign_id, ModelVersion.state == ModelState.CHAMPION
+    )
+    return session.exec(question.limit(1)).first() is not None
+
+
+def snapshot_of(session: Session, version_id: int) -> dict[str, Any]:
+    """Return what a model version was trained on: ``{"labels": [...]}``, one row a label."""
+    return session.exec(select(col(ModelVersion.snapshot)).where(ModelVersion.id == version_id)).one()
+
+
+def ranked(session: Session, version_id: int, figure_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
+    """Return a model version's best leaves for these figures, ``[{"qid", "p"}]``, most probable first."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for batch in batches(sorted(figure_ids)):
+        question = select(Prediction.figure_id, col(Prediction.ranked)).where(
+            Prediction.model_version_id == version_id, col(Prediction.figure_id).in_(batch)
+        )
+        found |= dict(session.exec(question).all())
+    return found
+
+
+def best_leaves(
+    session: Session, version_id: int, figure_ids: Collection[int] | None = None, verdict: str | None = None
 ) -> list[tuple[int, str, float]]:
-    """Return a version's best leaf and its probability for these figures (None: for all) that look known to it."""
+    """Return (figure, taxon, probability): what a version thinks most probable of these figures (None: of all).
+
+    With a ``verdict``, of those only that it says this of. The database reads it off: the rest of the answer is long.
+    """
     best = col(Prediction.ranked)[0]
     question = select(Prediction.figure_id, best["qid"].as_string(), best["p"].as_float()).where(
-        Prediction.model_version_id == version_id, Prediction.verdict == KNOWN
+        Prediction.model_version_id == version_id
     )
+    if verdict is not None:
+        question = question.where(Prediction.verdict == verdict)
     parts = [question]
     if figure_ids is not None:
         parts = [question.where(col(Prediction.figure_id).in_(batch)) for batch in batches(sorted(figure_ids))]

@@ -69,13 +69,22 @@ def tasks(session: Session, figure_ids: Collection[int]) -> dict[int, ReviewTask
     return found
 
 
-def speakers(session: Session, figure_id: int) -> tuple[set[int], set[int]]:
-    """Return who ever said something of a figure, and whose word stands: ids of people."""
-    question = select(Identification.person_id, col(Identification.ended_at)).where(
-        Identification.figure_id == figure_id
-    )
-    rows = session.exec(question).all()
-    return {person_id for person_id, _ in rows}, {person_id for person_id, ended_at in rows if ended_at is None}
+def speakers(session: Session, figure_ids: Collection[int]) -> dict[int, tuple[set[int], set[int]]]:
+    """Return who ever said something of these figures, and whose word stands: ids of people, by figure.
+
+    Figures of which nobody ever said anything are absent.
+    """
+    found: dict[int, tuple[set[int], set[int]]] = {}
+    for batch in batches(sorted(figure_ids)):
+        question = select(Identification.figure_id, Identification.person_id, col(Identification.ended_at)).where(
+            col(Identification.figure_id).in_(batch)
+        )
+        for figure_id, person_id, ended_at in session.exec(question):
+            ever, standing = found.setdefault(figure_id, (set(), set()))
+            ever.add(person_id)
+            if ended_at is None:
+                standing.add(person_id)
+    return found
 
 
 def n_answered(session: Session, campaign_id: int, person_id: int) -> int:
@@ -160,6 +169,28 @@ def n_verified_since(session: Session, campaign_id: int, moment: datetime | None
     )
     if moment is not None:
         question = question.where(Determination.decided_at > moment)
+    return session.exec(question).one()
+
+
+def n_unverified_since(session: Session, campaign_id: int, moment: datetime | None) -> int:
+    """Return how many figures that people had verified lost it after a moment and are not verified now.
+
+    Those that bear another verified name since are not among them: ``n_verified_since`` counts these.
+    """
+    question = (
+        select(func.count(func.distinct(col(DeterminationChange.figure_id))))
+        .join(Determination, col(Determination.figure_id) == DeterminationChange.figure_id)
+        # Where nobody had said anything before, it was verified on the model's word alone.
+        .join(Identification, col(Identification.figure_id) == DeterminationChange.figure_id)
+        .where(
+            Determination.campaign_id == campaign_id,
+            Determination.state != DeterminationState.VERIFIED,
+            DeterminationChange.before == DeterminationState.VERIFIED,
+            Identification.created_at < DeterminationChange.at,
+        )
+    )
+    if moment is not None:
+        question = question.where(DeterminationChange.at > moment)
     return session.exec(question).one()
 
 

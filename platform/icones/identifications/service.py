@@ -40,6 +40,8 @@ MOVED = "Wikidata changed where a taxon stands."
 SECOND_OPINION, DISPUTED = "second_opinion", "disputed"
 BEGUN = (SECOND_OPINION, DISPUTED)
 """Reasons of volunteers' tasks that somebody has answered already: these keep their place."""
+DOUBTFUL, CONFIRM, LOOK_AGAIN = "doubtful", "confirm", "look_again"
+"""Reasons of tasks of figures that people agree on. With the last one volunteers are asked too."""
 PRIORITY_OF_DOUBT = 4.0
 PRIORITY_OF_DISPUTE = 3.0
 PRIORITY_OF_CONFIRMATION = 2.0
@@ -296,9 +298,11 @@ def _keep_task(
     """Keep, move or end a figure's review task, as its state asks.
 
     The question what to make of a statement that somebody removed on the wiki stays until a person has answered
-    (``asked_again``: an identification was given or withdrawn).
+    (``asked_again``: an identification was given or withdrawn), and so does a second look at what people agree on.
     """
     if task is not None and task.reason == outbox.REMOVED_ELSEWHERE and not asked_again:
+        return
+    if task is not None and task.reason == LOOK_AGAIN and row.state is DeterminationState.AGREED and not asked_again:
         return
     if row.state in (DeterminationState.VERIFIED, DeterminationState.UNIDENTIFIABLE):
         if task is not None:
@@ -309,7 +313,7 @@ def _keep_task(
     placed = _place(row.state, asked)
     if placed is not None:
         task.queue, task.priority, task.reason = placed
-    elif task.queue is Queue.SPECIALIST or task.reason in BEGUN:
+    elif task.queue is Queue.SPECIALIST or task.reason in (*BEGUN, LOOK_AGAIN):
         task.queue, task.priority, task.reason = Queue.VOLUNTEER, 0.5, "new"
     task.updated_at = now
     session.add(task)
@@ -322,10 +326,10 @@ def _place(state: DeterminationState, asked: _Asked) -> tuple[Queue, float, str]
         return Queue.VOLUNTEER if more else Queue.SPECIALIST, PRIORITY_OF_DISPUTE, DISPUTED
     if state is DeterminationState.AGREED:
         if asked.is_doubted:
-            return Queue.SPECIALIST, PRIORITY_OF_DOUBT + 1.0 - asked.belief, "doubtful"
-        return Queue.SPECIALIST, PRIORITY_OF_CONFIRMATION + 0.9 * asked.belief, "confirm"
+            return Queue.SPECIALIST, PRIORITY_OF_DOUBT + 1.0 - asked.belief, DOUBTFUL
+        return Queue.SPECIALIST, PRIORITY_OF_CONFIRMATION + 0.9 * asked.belief, CONFIRM
     if asked.opinion is not None and asked.opinion.retires:
-        return Queue.SPECIALIST, PRIORITY_OF_CONFIRMATION + 0.9 * asked.opinion.belief, "confirm"
+        return Queue.SPECIALIST, PRIORITY_OF_CONFIRMATION + 0.9 * asked.opinion.belief, CONFIRM
     if asked.verdict.needs_specialist:
         return Queue.SPECIALIST, PRIORITY_OF_CONFIRMATION, "nobody_could_tell"
     if asked.n_votes:

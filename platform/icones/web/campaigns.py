@@ -21,6 +21,7 @@ from icones.review import queries as review_queries
 from icones.review import service as review
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
+from icones.web import screens
 from icones.web.render import render
 from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, Visitor
 
@@ -90,7 +91,7 @@ def _page(
 ) -> CampaignPage:
     key, campaign = door.campaign.id or 0, door.campaign
     progress = campaigns.progress(session, campaign)
-    gallery, n_gallery = _gallery(session, door, asking.language, state, (page - 1) * PER_PAGE)
+    gallery, n_gallery = _gallery(session, door, asking, state, (page - 1) * PER_PAGE)
     champion = learning.champion(session, key)
     scope = taxa.views(session, [campaign.root_taxon_qid], asking.language) if campaign.root_taxon_qid else {}
     return CampaignPage(
@@ -124,23 +125,24 @@ def _source_url(settings: Settings, campaign: Campaign) -> str:
 
 
 def _gallery(
-    session: Session, door: Door, language: str, state: DeterminationState | None, offset: int
+    session: Session, door: Door, asking: Visitor, state: DeterminationState | None, offset: int
 ) -> tuple[tuple[GalleryItem, ...], int]:
     rows, total = illustrations.gallery(session, door.campaign.id or 0, state, offset, PER_PAGE)
     figures = illustrations.determined(session, [row.id or 0 for row in rows])
-    qids = {one.taxon_qid for known in figures.values() for _, one in known if one.taxon_qid}
-    names = taxa.views(session, qids, language)
+    every = {one.figure_id: one for known in figures.values() for _, one in known}
+    kept = screens.kept_back(session, door, asking.person, every, utc_now())
+    names = taxa.views(session, {one.taxon_qid for one in every.values() if one.taxon_qid}, asking.language)
     items = []
     for row in rows:
         known = [one for _, one in figures.get(row.id or 0, [])]
-        named = dict.fromkeys(one.taxon_qid for one in known if one.taxon_qid in names)
+        named = dict.fromkeys(qid for one in known if (qid := screens.taxon_of(one, kept)) in names)
         items.append(
             GalleryItem(
                 row.id or 0,
                 row.title,
                 f"/c/{door.campaign.slug}/i/{row.id}/image?side=320",
-                tuple(dict.fromkeys(one.state.value for one in known)),
-                tuple(names[qid] for qid in named if qid),
+                tuple(dict.fromkeys(screens.state_of(one, kept).value for one in known)),
+                tuple(names[qid] for qid in named),
                 len(known),
             )
         )

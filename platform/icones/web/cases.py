@@ -90,6 +90,8 @@ class Alike:
     likeness: float
     taxon: TaxonView | None
     state: str
+    is_kept_back: bool = False
+    """Whether its name is not shown to this person yet."""
 
 
 @dataclass(frozen=True)

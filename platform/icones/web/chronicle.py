@@ -48,14 +48,23 @@ class Event:
 
 
 def chronicle(
-    session: Session, row: Illustration, figures: Sequence[Figure], reader: Person | None, language: str
+    session: Session,
+    row: Illustration,
+    figures: Sequence[Figure],
+    reader: Person | None,
+    language: str,
+    *,
+    with_source: bool = True,
 ) -> tuple[Event, ...]:
-    """Return the history of these figures of a plate, oldest first, in a constant number of queries."""
+    """Return the history of these figures of a plate, oldest first, in a constant number of queries.
+
+    Without figures it is the file's alone; ``with_source`` tells what the source said the plate depicts.
+    """
     _ = translations(language).ugettext
     ids = [figure.id or 0 for figure in figures]
     said, changed = identifications.history(session, ids)
     predicted = [pair for pairs in learning.predictions_by_version(session, ids).values() for pair in pairs]
-    stated = illustrations.all_statements(session, [row.id or 0]).get(row.id or 0, [])
+    stated = illustrations.all_statements(session, [row.id or 0]).get(row.id or 0, []) if with_source else []
     qids = {one.taxon_qid for one, _person in said} | {one.taxon_qid for one in changed}
     qids |= {one.ranked[0]["qid"] for one, _version in predicted if one.ranked} | {one.qid for one in stated}
     names = taxa.views(session, {qid for qid in qids if qid}, language)

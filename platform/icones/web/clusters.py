@@ -16,6 +16,7 @@ from sqlmodel import Session
 
 from icones.campaigns.service import Door
 from icones.clock import utc_now
+from icones.db import Database, let_go
 from icones.illustrations import queries as illustration_queries
 from icones.learning import clusters
 from icones.learning import queries as learning_queries
@@ -26,7 +27,7 @@ from icones.taxa import service as taxa
 from icones.taxa.service import Hit, TaxonView
 from icones.web.cases import crop_address
 from icones.web.render import flash, render
-from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, Visitor
+from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, RowId, Visitor
 
 router = APIRouter(include_in_schema=False)
 
@@ -139,8 +140,8 @@ def clusters_page(
     session: DbSession,
     asking: CurrentVisitor,
     show: str = "",
-    group: int | None = None,
-    saved: int | None = None,
+    group: RowId | None = None,
+    saved: RowId | None = None,
 ) -> Any:
     """Ask what the pictures of a group are: the given group, else the largest that waits."""
     door.require(Role.SPECIALIST)
@@ -153,7 +154,7 @@ def undo(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    identification: Annotated[int, Form()],
+    identification: Annotated[RowId, Form()],
     show: Annotated[str, Form()] = "",
 ) -> Any:
     """Take all back that one form said, and return to its group."""
@@ -162,7 +163,7 @@ def undo(
     n = clusters.undo(session, door, asking.signed_in(), identification, utc_now())
     number = together[0].shown["cluster"]
     if asking.is_htmx:
-        return _show(request, session, door, asking, Asked(show, number))
+        return _show_after(request, session, door, asking, Asked(show, number))
     if n > 1:
         flash(request, "Taken back. Here they are again.", "notice")
     else:
@@ -176,9 +177,9 @@ def name_group(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    number: int,
+    number: RowId,
     submission_id: Annotated[str, Form()],
-    figure: Annotated[list[int] | None, Form()] = None,
+    figure: Annotated[list[RowId] | None, Form()] = None,
     chosen: Annotated[str, Form()] = "",
     taxon: Annotated[str, Form()] = "",
     taxon_words: Annotated[str, Form()] = "",
@@ -204,7 +205,7 @@ def name_group(
         if not words:
             flash(request, "Choose a name for these pictures, or say what else they are.", "warning")
         again = Asked(show, number, words=words, ticked=ticked, confidence=confidence, comment=comment)
-        return _show(request, session, door, asking, again)
+        return _show_after(request, session, door, asking, again)
     kind = answer or Answer.TAXON
     said = clusters.Form(
         submission_id, kind, qid if kind is Answer.TAXON else None, confidence, comment, n_shown or len(ticked)
@@ -217,10 +218,17 @@ def _onward(request: Request, session: Session, door: Door, asking: Visitor, ask
     """Go on after a form: by a fragment for htmx, else by another address."""
     if not asking.is_htmx:
         return RedirectResponse(_address(door, show=asked.show, saved=asked.saved), 303)
-    session.flush()
-    response = _show(request, session, door, asking, asked)
+    response = _show_after(request, session, door, asking, asked)
     response.headers["HX-Replace-Url"] = _address(door, show=asked.show)
     return response
+
+
+def _show_after(request: Request, session: Session, door: Door, asking: Visitor, asked: Asked) -> Response:
+    """Answer a form: what it did is kept first, so that nobody's writing waits while the next group is looked for."""
+    let_go(session)
+    database: Database = request.app.state.database
+    with database.reading() as reading:
+        return _show(request, reading, door, asking, asked)
 
 
 def _show(request: Request, session: Session, door: Door, asking: Visitor, asked: Asked) -> Response:

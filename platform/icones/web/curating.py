@@ -49,10 +49,10 @@ from icones.review import queries as review
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
 from icones.web.jobs import SHOWN, JobView, views, worker_is_alive
-from icones.web.reliability import Helper, helpers
+from icones.web.reliability import PersonReliability, helpers
 from icones.web.render import flash, render, translations
 from icones.web.sources import LARGE, SourceForm, source_form
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, Visitor
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, RowId, Visitor
 
 router = APIRouter(include_in_schema=False)
 
@@ -125,7 +125,7 @@ class PeoplePage:
     problems: tuple[FormProblem, ...] = ()
     name: str = ""
     role: str = "specialist"
-    helpers: tuple[Helper, ...] = ()
+    helpers: tuple[PersonReliability, ...] = ()
     """How often people are right here, as far as it is known."""
     section: str = "campaigns"
 
@@ -385,7 +385,7 @@ def _named_taxon(session: Session, door: Door, asking: Visitor, qid: str, words:
 
 
 @router.post("/c/{slug}/curate/people/{person_id}/revoke")
-def revoke(request: Request, door: CampaignDoor, session: DbSession, asking: CurrentVisitor, person_id: int) -> Any:
+def revoke(request: Request, door: CampaignDoor, session: DbSession, asking: CurrentVisitor, person_id: RowId) -> Any:
     """Take a person's role away; what they said stays."""
     door.require(Role.CURATOR)
     people.keep_a_curator(session, door.campaign.id or 0, person_id)
@@ -400,7 +400,7 @@ def forget_field(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    person_id: int,
+    person_id: RowId,
     taxon: Annotated[str, Form()],
 ) -> Any:
     """Take one taxon out of a specialist's field."""
@@ -440,7 +440,7 @@ def take_export(request: Request, door: CampaignDoor, session: DbSession, asking
 
 
 @router.get("/c/{slug}/exports/{number}.csv")
-def download_export(request: Request, door: CampaignDoor, session: DbSession, number: int) -> Response:
+def download_export(request: Request, door: CampaignDoor, session: DbSession, number: RowId) -> Response:
     """Give an export's bytes, the same at every download."""
     door.require(Role.CURATOR)
     return csv_answer(request, exports.require(session, door.campaign, number))

@@ -16,7 +16,7 @@ from icones.jobs.pens import STOP_PAGE
 from icones.models import Campaign, Writes
 from icones.web.edit_rows import ALL, VIEWS, WRITTEN, Asked, Listing, listing, wiki_page
 from icones.web.render import render
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, Visitor
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, RowId, Visitor
 
 router = APIRouter(include_in_schema=False)
 
@@ -67,7 +67,7 @@ class EditsPage:
 
 
 def asked_for(
-    state: str = "", batch: Annotated[str, Query(pattern=MARK)] | None = None, before: int | None = None
+    state: str = "", batch: Annotated[str, Query(pattern=MARK)] | None = None, before: RowId | None = None
 ) -> Asked:
     """Return the part of a list that an address asks for; all of a batch, else what was written."""
     view = state if state in VIEWS else ALL if batch else WRITTEN

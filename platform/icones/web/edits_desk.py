@@ -28,7 +28,7 @@ from icones.web.edit_rows import Listing, listing, reason_words
 from icones.web.edits import AskedFor, Place, StopWord, address_of, stop_word, ways
 from icones.web.jobs import JobView, is_look, views, worker_is_alive
 from icones.web.render import flash, render, translations
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, RowId
 
 router = APIRouter(include_in_schema=False)
 
@@ -330,8 +330,8 @@ def undo(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    edit: Annotated[int | None, Form()] = None,
-    batch: Annotated[int | None, Form()] = None,
+    edit: Annotated[RowId | None, Form()] = None,
+    batch: Annotated[RowId | None, Form()] = None,
 ) -> Any:
     """Take one statement back, or all that a batch wrote."""
     door.require(Role.CURATOR)
@@ -351,7 +351,7 @@ def insist(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    edit: Annotated[int | None, Form()] = None,
+    edit: Annotated[RowId | None, Form()] = None,
     state: Annotated[EditState | None, Form()] = None,
     reason: Annotated[str, Form()] = "",
 ) -> Any:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from active_learning import LearningError
-from icones.errors import IconesError
+from icones.errors import BusyError, IconesError
 from icones.web.render import in_their_language, render
 from icones.web.visitor import visitor
 from wiki_sync import PermanentError, TransientError, WikiError
@@ -55,6 +55,7 @@ class ErrorFragment:
 def add_to(app: FastAPI) -> None:
     """Tell the application how errors are told."""
     app.add_exception_handler(IconesError, _known)
+    app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(WikiError, _elsewhere)
     app.add_exception_handler(LearningError, _learning)
     app.add_exception_handler(HTTPException, _http)
@@ -100,6 +101,13 @@ def _know_the_visitor(request: Request) -> None:
 def _known(request: Request, error: Exception) -> Response:
     assert isinstance(error, IconesError)
     return tell(request, Problem(error.status, error.code, error.message, error.details))
+
+
+def _busy(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BusyError)
+    answer = _known(request, error)
+    answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
 
 
 def _elsewhere(request: Request, error: Exception) -> Response:

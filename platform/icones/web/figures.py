@@ -12,8 +12,10 @@ from sqlmodel import Session
 
 from active_learning import ImageError
 from icones.campaigns.service import Door
+from icones.clock import utc_now
 from icones.errors import NotFoundError
 from icones.identifications import queries as identifications
+from icones.identifications.blind import SETTLED
 from icones.illustrations import queries, service
 from icones.illustrations.store import SHOWN_SIDE, ImageStore
 from icones.learning import queries as learning
@@ -24,11 +26,12 @@ from icones.names import service as names
 from icones.paths import bundled
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
+from icones.web import screens
 from icones.web.cases import Alike, Box, Plate, crop_address, plate_of
 from icones.web.chronicle import Event, chronicle, rule_words
 from icones.web.edit_rows import EditRow, of_file
 from icones.web.render import render
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, Visitor
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, RowId, Visitor
 
 router = APIRouter(include_in_schema=False)
 
@@ -67,6 +70,8 @@ class FigureRow:
     is_current: bool
     edits: tuple[EditRow, ...]
     """What we say, or shall say, of it on Commons; the latest word last."""
+    is_kept_back: bool
+    """Whether what others and the model say of it is not shown to this person yet."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,10 @@ class IllustrationPage:
     """What the name at the source was found to mean; a suggestion of the collection, never an identification."""
     similar: tuple[Alike, ...]
     address: Callable[[int], str]
+    why_kept_back: str
+    """In a sentence, why the answers on a figure are kept back."""
+    is_early: bool
+    """Whether this person sees, as a specialist or curator, what volunteers do not see yet."""
     section: str = "campaigns"
 
 
@@ -104,8 +113,8 @@ def illustration_page(
     session: DbSession,
     settings: AppSettings,
     asking: CurrentVisitor,
-    illustration_id: int,
-    figure: int | None = None,
+    illustration_id: RowId,
+    figure: RowId | None = None,
 ) -> Any:
     """Show a plate, its figures and the history of one of them: the named one, else the first."""
     row = _illustration(session, door, illustration_id, asking.person)
@@ -117,7 +126,13 @@ def illustration_page(
         if one.rank != "deprecated"
     ]
     edits = of_file(session, settings, door.campaign, row, asking.language)
-    rows = _rows(session, door, known, shown, edits, asking.language)
+    states = {one.figure_id: one for _, one in known}
+    kept = screens.kept_back(session, door, asking.person, states, utc_now())
+    rows = _rows(session, door, known, shown, edits, kept, asking.language)
+    hides = shown is not None and shown.id in kept
+    newcomers = screens.voted_blind(session, door.campaign, None, states)
+    # What the source says of a settled figure may be our own word, which we wrote there.
+    tells_source = not any(states[one].state in SETTLED for one in kept)
     return render(
         request,
         IllustrationPage(
@@ -127,11 +142,20 @@ def illustration_page(
             boxes=tuple(Box(one.box, one.number, one is shown) for one, _ in known),
             figures=rows,
             current=next((one for one in rows if one.is_current), None),
-            events=chronicle(session, row, [shown] if shown else [], asking.person, asking.language),
-            stated=_stated(session, stated, asking.language),
+            events=chronicle(
+                session,
+                row,
+                [shown] if shown and not hides else [],
+                asking.person,
+                asking.language,
+                with_source=tells_source,
+            ),
+            stated=_stated(session, stated if tells_source else [], asking.language),
             collection_taxon=names.taxon_of(session, door.campaign, row.verbatim_name, asking.language),
-            similar=_alike(request, session, door, shown.id or 0, asking, STRIP) if shown else (),
+            similar=_alike(request, session, door, shown.id or 0, asking, STRIP, hides=hides) if shown else (),
             address=lambda number: f"/c/{door.campaign.slug}/i/{illustration_id}?figure={number}#figures",
+            why_kept_back=screens.why_kept_back(door.campaign, asking.language),
+            is_early=door.is_specialist and shown is not None and shown.id in newcomers,
         ),
     )
 
@@ -142,10 +166,12 @@ def _rows(
     known: list[tuple[Figure, Determination]],
     shown: Figure | None,
     edits: Mapping[int, tuple[EditRow, ...]],
+    kept: frozenset[int],
     language: str,
 ) -> tuple[FigureRow, ...]:
     champion = learning.champion(session, door.campaign.id or 0)
-    said = learning.predictions_of(session, champion.id or 0, [one.id or 0 for one, _ in known]) if champion else {}
+    open_ones = [one.id or 0 for one, _ in known if one.id not in kept]
+    said = learning.predictions_of(session, champion.id or 0, open_ones) if champion else {}
     best = {figure_id: one.ranked[0] for figure_id, one in said.items() if one.ranked}
     qids = {one.taxon_qid for _, one in known if one.taxon_qid} | {one["qid"] for one in best.values()}
     names = taxa.views(session, qids, language)
@@ -156,15 +182,16 @@ def _rows(
             figure.id or 0,
             figure.number,
             crop_address(door.campaign.slug, figure.id or 0, 160),
-            one.state.value,
-            one.answer.value if one.answer else None,
-            names.get(one.taxon_qid or ""),
-            rule_words(one.rule, language),
+            screens.state_of(one, kept).value,
+            one.answer.value if one.answer and figure.id not in kept else None,
+            names.get(screens.taxon_of(one, kept)),
+            "" if figure.id in kept else rule_words(one.rule, language),
             names.get(best[figure.id or 0]["qid"]) if figure.id in best else None,
             best[figure.id or 0]["p"] if figure.id in best else None,
             says if figure is shown else None,
             figure is shown,
-            edits.get(figure.id or 0, ()),
+            () if figure.id in kept else edits.get(figure.id or 0, ()),
+            figure.id in kept,
         )
         for figure, one in known
     )
@@ -176,22 +203,34 @@ def _stated(session: Session, rows: list[DepictsStatement], language: str) -> tu
 
 
 def _alike(
-    request: Request, session: Session, door: Door, figure_id: int, asking: Visitor, most: int
+    request: Request, session: Session, door: Door, figure_id: int, asking: Visitor, most: int, *, hides: bool
 ) -> tuple[Alike, ...]:
-    """Return the figures of the campaign that look like this one, most alike first; the index is a local file."""
+    """Return the figures of the campaign that look like this one, most alike first; the index is a local file.
+
+    With ``hides`` without their names: what looks most like it is nearly what the model would say.
+    """
     found = request.app.state.similar.search(session, door.campaign, figure_id, most)
     ids = [one for one, _ in found]
     around, known = queries.with_figures(session, ids), identifications.determinations(session, ids)
+    kept = screens.kept_back(session, door, asking.person, known, utc_now())
+    unnamed = kept | known.keys() if hides else kept
     names = taxa.views(session, {one.taxon_qid for one in known.values() if one.taxon_qid}, asking.language)
     return tuple(
-        Alike(one, around[one][1].id or 0, likeness, names.get(known[one].taxon_qid or ""), known[one].state.value)
+        Alike(
+            one,
+            around[one][1].id or 0,
+            likeness,
+            names.get(screens.taxon_of(known[one], unnamed)),
+            screens.state_of(known[one], kept).value,
+            (hides and known[one].taxon_qid is not None) or screens.is_name_kept(known[one], kept),
+        )
         for one, likeness in found
         if one in around and one in known and around[one][0].removed_at is None
     )
 
 
 @router.get("/c/{slug}/f/{figure_id}")
-def figure_page(door: CampaignDoor, session: DbSession, asking: CurrentVisitor, figure_id: int) -> Any:
+def figure_page(door: CampaignDoor, session: DbSession, asking: CurrentVisitor, figure_id: RowId) -> Any:
     """Go to a figure's plate."""
     _, row = figure_here(session, door, figure_id, asking.person)
     return RedirectResponse(f"/c/{door.campaign.slug}/i/{row.id}?figure={figure_id}", 303)
@@ -203,7 +242,7 @@ def illustration_image(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    illustration_id: int,
+    illustration_id: RowId,
     side: Side = Side.PAGE,
 ) -> Response:
     """Return a plate's picture, at most ``side`` pixels wide and high."""
@@ -216,7 +255,7 @@ def figure_image(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    figure_id: int,
+    figure_id: RowId,
     side: Side = Side.CARD,
 ) -> Response:
     """Return a figure's picture: its box, else the whole plate."""

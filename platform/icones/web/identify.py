@@ -20,7 +20,8 @@ from icones.taxa.service import TaxonView
 from icones.web.cases import crop_address
 from icones.web.model_report import report_of
 from icones.web.render import render
-from icones.web.similar import Fields, Found, LimitedRoute, data_address, found_of, too_large
+from icones.web.similar import Fields, Found, found_of
+from icones.web.uploads import LimitedRoute, data_address, too_large
 from icones.web.visitor import AppSettings, CampaignDoor, DbSession, Visitor, visitor
 
 router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
@@ -104,9 +105,9 @@ def identify(
         asking = visitor(request, session)
         door = campaigns.open_door(session, slug, asking.person)
     version = require_model(database, door.campaign)
-    seen = identify_image(settings, database, door.campaign, version, content, utc_now())
+    seen = identify_image(settings, database, version, content, utc_now(), SHOWN)
     with database.reading() as session:
-        answer = _answer(session, request.app.state.similar, door, version, seen, data_address(content, SHOWN), asking)
+        answer = _answer(session, request.app.state.similar, door, version, seen, asking)
     return render(request, IdentifyPage(door, settings.max_image_bytes // 1_000_000, _served(version), answer))
 
 
@@ -116,7 +117,6 @@ def _answer(
     door: Door,
     version: ModelVersion,
     seen: Seen,
-    brought: str,
     asking: Visitor,
 ) -> Answer:
     campaign, slug = door.campaign, door.campaign.slug
@@ -131,7 +131,11 @@ def _answer(
         for one in says.best
     )
     return Answer(
-        brought, says, seen.n_taxa, names, found_of(session, index, campaign, asked, Fields(), asking)[:STRIP]
+        data_address(seen.copy),
+        says,
+        seen.n_taxa,
+        names,
+        found_of(session, index, campaign, asked, Fields(), asking)[:STRIP],
     )
 
 

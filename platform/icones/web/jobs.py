@@ -17,7 +17,7 @@ from icones.jobs import queries, runner
 from icones.models import JobKind, JobRun, JobState, Person, Role
 from icones.people import queries as people
 from icones.web.render import flash, render, translations
-from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession
+from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, RowId
 
 router = APIRouter(include_in_schema=False)
 
@@ -145,7 +145,7 @@ def ask_for_job(
 
 
 @router.get("/c/{slug}/jobs/{run_id}")
-def job_page(request: Request, door: CampaignDoor, session: DbSession, asking: CurrentVisitor, run_id: int) -> Any:
+def job_page(request: Request, door: CampaignDoor, session: DbSession, asking: CurrentVisitor, run_id: RowId) -> Any:
     """Show a run; htmx gets its card only, and is told when the run has ended."""
     run = require_run(session, door, run_id)
     kind = JobFragment if asking.is_htmx else JobPage
@@ -156,7 +156,7 @@ def job_page(request: Request, door: CampaignDoor, session: DbSession, asking: C
 
 
 @router.post("/c/{slug}/jobs/{run_id}/cancel")
-def cancel_job(request: Request, door: CampaignDoor, session: DbSession, asking: CurrentVisitor, run_id: int) -> Any:
+def cancel_job(request: Request, door: CampaignDoor, session: DbSession, asking: CurrentVisitor, run_id: RowId) -> Any:
     """Ask a run to stop."""
     run = require_run(session, door, run_id)
     was_running = run.state is JobState.RUNNING

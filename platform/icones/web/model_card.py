@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from active_learning import AutoThreshold, ModelCard, Report, Share
 from active_learning.card import NeedyClass, RankCard
+from icones.identifications import machine
 from icones.models import Campaign, ModelVersion
 from icones.taxa.service import TaxonView
+from icones.web.model_privacy import LeftOut
 from icones.web.model_report import duel_of, in_words, named, notes_of
 
 Names = Mapping[str, TaxonView]
@@ -20,18 +22,29 @@ WHY = {
 
 USE = (
     "It suggests names of species for natural-history illustrations of this campaign, and orders the questions put to "
-    "people. People name; the model never settles a figure by itself. It is not meant for photographs of living "
-    "organisms, for other collections without measuring it there, or for decisions about safety or law."
+    "people. People name; {alone}. It is not meant for photographs of living organisms, for other collections without "
+    "measuring it there, or for decisions about safety or law."
 )
+NEVER_ALONE = "the model never settles a figure by itself, unless a curator turns that on"
+ALONE = "where it is sure enough the model settles a figure by itself, as a curator turned on"
 METRICS = (
     "Shares with the range in which the true value lies 19 times in 20. *Right*: the first name is the verified one. "
     "*Right, each taxon alike*: the same, averaged over taxa. *Said aloud*: the deepest rank at which it is pretty "
     "sure. *Off in its certainty*: expected calibration error, beside what a perfect model would show by chance."
 )
-FACTORS = "Sources count, not figures: figures of one plate are alike, and stay together when they are measured."
+FACTORS = "Sources count, not figures: figures of one plate are alike, and stay together when measured."
 ETHICS = (
     "The labels come from volunteers and specialists; the card names no person. Names of taxa can honour or offend "
     "people; the model only repeats the names that people gave."
+)
+PROOF = (
+    "Thresholds rest on figures of the holdout alone, which the model never learned from, and of these on names that "
+    "people verified here: {n} figures of {sources} sources. To prove {target} for a taxon takes at least {least} "
+    "sources of it there, all of them right."
+)
+UNPROVEN = (
+    "No: this version was measured before thresholds had to rest on verified figures of the holdout. It settles "
+    "nothing; the next training measures anew."
 )
 SAME = (
     "When it is sure, and how many names a set holds, were set on these same figures: what is said aloud, and the "
@@ -39,18 +52,29 @@ SAME = (
 )
 
 
-def markdown_of(campaign: Campaign, version: ModelVersion, report: Report, card: ModelCard | None, names: Names) -> str:
-    """Return the card as Markdown; without the numbers of a card it holds those of the report."""
+def markdown_of(
+    campaign: Campaign,
+    version: ModelVersion,
+    report: Report,
+    card: ModelCard | None,
+    names: Names,
+    left_out: LeftOut,
+) -> str:
+    """Return the card as Markdown; without the numbers of a card it holds those of the report.
+
+    ``card`` holds what the reader may see; ``left_out`` says what is missing from it, and from the snapshot.
+    """
+    is_alone = machine.is_on(campaign)
     parts = [
         f"# Model card: {plain(campaign.title)}, version {version.number}",
         *_details(campaign, version),
         "## Intended use",
-        USE,
-        *_factors(card),
+        USE.format(alone=ALONE if is_alone else NEVER_ALONE),
+        *_factors(card, left_out),
         "## Metrics",
         METRICS,
-        *_data(version, report),
-        *_analyses(version, report, card, names),
+        *_data(version, report, left_out),
+        *_analyses(version, report, card, names, is_alone=is_alone),
         *_caveats(report, card, names),
     ]
     return "\n\n".join(parts) + "\n"
@@ -86,21 +110,20 @@ def _details(campaign: Campaign, version: ModelVersion) -> list[str]:
     return ["## Model details", lines, *([plain(version.verdict)] if version.verdict else [])]
 
 
-def _factors(card: ModelCard | None) -> list[str]:
-    words = [
-        "## Factors",
-        "Sources count, not figures: figures of one plate are alike, and stay together when measured.",
-    ]
-    if card is not None and len(card.sources) > 1:
+def _factors(card: ModelCard | None, left_out: LeftOut) -> list[str]:
+    words = ["## Factors", FACTORS]
+    if card is not None and card.sources and len(card.sources) + left_out.sources > 1:
         rows = [
             (plain(row.source), str(row.n), percent(row.accuracy), percent(row.balanced_accuracy))
             for row in card.sources
         ]
         words.append(table(("Source", "Figures", "Right", "Right, each taxon alike"), rows))
+    if left_out.sources:
+        words.append(f"Sources left out, as they are not open to the reader of this card: {left_out.sources}.")
     return words
 
 
-def _data(version: ModelVersion, report: Report) -> list[str]:
+def _data(version: ModelVersion, report: Report, left_out: LeftOut) -> list[str]:
     labels = version.snapshot.get("labels", [])
     stated = sum(1 for label in labels if label.get("origin") == "stated")
     how = {
@@ -109,8 +132,9 @@ def _data(version: ModelVersion, report: Report) -> list[str]:
     }
     learned = (
         f"{len(labels)} labels of {len({label.get('taxon') for label in labels})} taxa, "
-        f"{stated} of them stated at the source and not verified here. The snapshot lists each of them."
+        f"{stated} of them stated at the source and not verified here. The snapshot lists each of them"
     )
+    learned += f", but for {left_out.labels} that are not open to its reader." if left_out.labels else "."
     return [
         "## Evaluation data",
         how.get(report.measured_on, "Nothing was measured: every figure was needed to learn from."),
@@ -119,12 +143,14 @@ def _data(version: ModelVersion, report: Report) -> list[str]:
     ]
 
 
-def _analyses(version: ModelVersion, report: Report, card: ModelCard | None, names: Names) -> list[str]:
+def _analyses(
+    version: ModelVersion, report: Report, card: ModelCard | None, names: Names, *, is_alone: bool
+) -> list[str]:
     words = ["## Quantitative analyses", *_overall(report, card)]
     if card is not None and card.n:
         words += [SAME] if card.measured_on == "cross-validation" else []
         words += [*_by_rank(card.ranks), *_mix_ups(card, names), *_curves(card), *_doubt(card)]
-        words += [*_thresholds(card, names)]
+        words += [*_thresholds(card, names, is_alone=is_alone)]
     duel = duel_of(version)
     if duel:
         rows = [
@@ -233,22 +259,31 @@ def _doubt(card: ModelCard) -> list[str]:
     return words
 
 
-def _thresholds(card: ModelCard, names: Names) -> list[str]:
+def _thresholds(card: ModelCard, names: Names, *, is_alone: bool) -> list[str]:
     def cells(row: AutoThreshold, name: str) -> tuple[str, ...]:
         if row.threshold is None:
-            return name, f"{row.target:.0%}", "none", "", f"{row.n} ({row.n_sources} sources)"
+            return name, f"{row.target:.1%}", "none", "", f"{row.n} ({row.n_sources} sources)"
         right = f"{row.precision:.1%} (at least {row.precision_low:.1%})"
-        return name, f"{row.target:.0%}", f"{row.threshold:.3f}", right, f"{row.said} of {row.n}"
+        return name, f"{row.target:.1%}", f"{row.threshold:.3f}", right, f"{row.said} of {row.n}"
 
+    title = f"### Could it settle figures by itself? ({'in use' if is_alone else 'a suggestion, not in use'})"
+    if card.proof is None:
+        return [title, UNPROVEN]
     own = [row for row in card.thresholds if row.threshold is not None][:LISTED]
     rows = [
         *(cells(row, "all taxa together") for row in card.pooled),
         *(cells(row, _name(row.qid, names)) for row in own),
     ]
-    without = sum(1 for row in card.thresholds if row.threshold is None)
+    without = card.n_classes - sum(1 for row in card.thresholds if row.threshold is not None)
     heads = ("Taxon", "Wanted", "From probability", "Right above it", "Figures above it")
     return [
-        "### Could it settle figures by itself? (a suggestion, not in use)",
+        title,
+        PROOF.format(
+            n=card.proof.n,
+            sources=card.proof.n_sources,
+            target=f"{card.proof.target:.1%}",
+            least=card.proof.least_sources,
+        ),
         table(heads, rows),
         f"{without} taxa have too little evidence for a threshold of their own.",
     ]

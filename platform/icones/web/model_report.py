@@ -14,10 +14,11 @@ from active_learning import AutoThreshold, ModelCard, Report, Share
 from active_learning.card import LookAlike, NeedyClass
 from icones.campaigns.service import Door
 from icones.learning import queries, trial_queries
-from icones.models import BackboneTrial, ModelVersion
+from icones.models import BackboneTrial, ModelVersion, Person
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
 from icones.web.cases import crop_address
+from icones.web.model_privacy import LeftOut, open_card, open_labels, open_slugs
 
 MATRIX_UP_TO = 30
 """With more taxa a table of all pairs is a wallpaper; the pairs that are confused most are listed instead."""
@@ -133,6 +134,17 @@ class CardView:
 
 
 @dataclass(frozen=True)
+class LossRow:
+    """A taxon of which this version names fewer held-out figures rightly than the one that served."""
+
+    taxon: TaxonView
+    n: int
+    before: int
+    now: int
+    is_too_much: bool
+
+
+@dataclass(frozen=True)
 class ModelPage:
     """The report on one version."""
 
@@ -145,9 +157,15 @@ class ModelPage:
     """The figures behind the verdict, as ``active_learning.Verdict`` tells them; empty where they were not kept."""
     worse: tuple[TaxonView, ...]
     """Taxa that lose more figures to this version than they may."""
+    losses: tuple[LossRow, ...]
+    """All that lose some, those that lose most first; empty where they were not kept."""
+    gone: tuple[TaxonView, ...]
+    """Taxa that the one that served names, and of which no label is left."""
     trial: BackboneTrial | None
     n_labels: int
     n_stated: int
+    left_out: LeftOut
+    """What is of campaigns that this reader does not see."""
     bins: tuple[Bin, ...]
     classes: tuple[ClassRow, ...]
     matrix_taxa: tuple[TaxonView, ...]
@@ -178,11 +196,27 @@ def duel_of(version: ModelVersion) -> Mapping[str, Any]:
     return kept if kept.get("champion_accuracy") is not None else {}
 
 
-def model_page_of(session: Session, door: Door, version: ModelVersion, language: str) -> ModelPage:
-    """Return the report on a version, with names in this language."""
-    report, card, duel = report_of(version), card_of(version), duel_of(version)
-    labels, worse = version.snapshot.get("labels", []), duel.get("worse_classes") or []
-    names = taxa.views(session, _mentioned(report, card) | set(worse), language)
+def open_record(
+    session: Session, door: Door, version: ModelVersion, person: Person | None
+) -> tuple[ModelCard | None, list[dict[str, Any]], LeftOut]:
+    """Return a version's card and the labels it learned from, as far as this reader may know them."""
+    slugs, card, n_sources = open_slugs(session, door, person), card_of(version), 0
+    if card is not None:
+        card, n_sources = open_card(card, slugs)
+    labels, n_labels = open_labels(version.snapshot.get("labels", ()), door.campaign.slug, slugs)
+    return card, labels, LeftOut(n_labels, n_sources)
+
+
+def model_page_of(
+    session: Session, door: Door, version: ModelVersion, language: str, person: Person | None
+) -> ModelPage:
+    """Return the report on a version as this reader may see it, with names in this language."""
+    report, duel = report_of(version), duel_of(version)
+    card, _, left_out = open_record(session, door, version, person)
+    labels = version.snapshot.get("labels", [])
+    worse, gone, losses = (duel.get(key) or [] for key in ("worse_classes", "gone_classes", "losses"))
+    in_duel = {*worse, *gone, *(row["qid"] for row in losses)}
+    names = taxa.views(session, _mentioned(report, card) | in_duel, language)
     matrix_taxa, matrix = _matrix(report, names)
     parameters = dict(version.parameters)
     environment: Mapping[str, Any] = parameters.pop("environment", {})
@@ -193,9 +227,14 @@ def model_page_of(session: Session, door: Door, version: ModelVersion, language:
         card=_card_view(session, door, card, names) if card is not None and card.n else None,
         duel=duel,
         worse=tuple(named(qid, names) for qid in worse),
+        losses=tuple(
+            LossRow(named(row["qid"], names), row["n"], row["before"], row["now"], row["is_too_much"]) for row in losses
+        ),
+        gone=tuple(named(qid, names) for qid in gone),
         trial=trial_queries.latest(session, door.campaign.id or 0),
         n_labels=len(labels),
         n_stated=sum(1 for label in labels if label.get("origin") == "stated"),
+        left_out=left_out,
         bins=tuple(Bin(one.mean_confidence, one.accuracy, one.n) for one in report.reliability),
         classes=_classes(report, names),
         matrix_taxa=matrix_taxa,
@@ -271,7 +310,7 @@ def _card_view(session: Session, door: Door, card: ModelCard, names: Mapping[str
         more_pairs=pairs[PICTURED_PAIRS:],
         needy=tuple(_needy(row, names, plates) for row in needy),
         settled=settled,
-        n_unsettled=len(card.thresholds) - len(settled),
+        n_unsettled=card.n_classes - len(settled),
     )
 
 

@@ -100,5 +100,6 @@ def apply(session: Session, door: Door, person: Person, wanted: ModelSettings) -
     model_settings.save(session, door, person, wanted)
     now = utc_now()
     released = auto.release(session, door.campaign, auto.due(session, door.campaign).release, now)
-    runner.ask(session, JobKind.RETRAIN, door.campaign, now, person=person)
+    # A training that goes on has read the settings of before: another follows it.
+    runner.ask(session, JobKind.RETRAIN, door.campaign, now, person=person, afresh=True)
     return released

@@ -30,7 +30,7 @@ from icones.taxa.service import Hit, TaxonView
 from icones.web.cases import crop_address
 from icones.web.naming import from_wikidata
 from icones.web.render import flash, render
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, Visitor
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, RowId, Visitor
 
 router = APIRouter(include_in_schema=False)
 
@@ -106,9 +106,9 @@ def names_page(
     asking: CurrentVisitor,
     view: View = "open",
     page: int = 1,
-    name: int | None = None,
+    name: RowId | None = None,
     q: str = "",
-    saved: int | None = None,
+    saved: RowId | None = None,
 ) -> Any:
     """Show the names of one view, those on most illustrations first."""
     door.require(Role.CURATOR)
@@ -209,7 +209,7 @@ def settle_name(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    answer_id: int,
+    answer_id: RowId,
     view: Annotated[View, Form()] = "open",
     page: Annotated[int, Form()] = 1,
     chosen: Annotated[str, Form()] = "",
@@ -240,7 +240,7 @@ def undo_name(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    answer_id: int,
+    answer_id: RowId,
 ) -> Any:
     """Take a curator's word back; the name is open again."""
     door.require(Role.CURATOR)
@@ -258,7 +258,7 @@ def fetch_for_name(
     session: DbSession,
     asking: CurrentVisitor,
     settings: AppSettings,
-    answer_id: int,
+    answer_id: RowId,
     words: Annotated[str, Form()],
     view: Annotated[View, Form()] = "open",
     page: Annotated[int, Form()] = 1,

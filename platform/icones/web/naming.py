@@ -23,7 +23,7 @@ from icones.taxa import service as taxa
 from icones.taxa.service import Hit
 from icones.web.cases import crop_address
 from icones.web.render import flash, render
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, RowId
 from wiki_sync import TaxonFacts, TaxonSource
 
 router = APIRouter(include_in_schema=False)
@@ -112,7 +112,7 @@ def fetch_taxon(
     asking: CurrentVisitor,
     settings: AppSettings,
     name: Annotated[str, Form()],
-    figure: Annotated[int | None, Form()] = None,
+    figure: Annotated[RowId | None, Form()] = None,
 ) -> Any:
     """Ask Wikidata for a scientific name that is not known here yet, and keep what it says."""
     door.require(Role.VOLUNTEER)

@@ -4,12 +4,14 @@ Read only and quick: predictions and priorities are stored, so that neither a mo
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlmodel import Session
 
 from icones.campaigns.service import Door
 from icones.errors import NotFoundError
 from icones.identifications import queries as identifications
+from icones.identifications.blind import SETTLED
 from icones.illustrations import queries as illustration_queries
 from icones.illustrations import service as illustrations
 from icones.learning import queries as learning_queries
@@ -109,11 +111,12 @@ class Question:
 
 
 def question_of(
-    session: Session, door: Door, person: Person | None, figure_id: int, language: str, *, is_gold: bool = False
+    session: Session, door: Door, person: Person | None, figure_id: int, language: str, now: datetime
 ) -> Question:
     """Return the question about a figure of this campaign; NotFoundError where there is none.
 
-    With ``is_gold`` nothing tells that a specialist has answered it already.
+    Where it is asked to see how well the person knows it, nothing tells that a specialist has answered it already.
+    Specialists' first votes are blind here as everybody's: on this page they say what they see.
     """
     opened = illustrations.open_figure(session, figure_id, person)
     if opened.door.campaign.id != door.campaign.id:
@@ -121,21 +124,25 @@ def question_of(
     row, slug = opened.illustration, door.campaign.slug
     present = illustration_queries.figures(session, row.id or 0)
     known = identifications.determinations(session, [one.id or 0 for one in present])
+    kept = screens.kept_back(session, door, person, known, now)
+    is_gold = figure_id in kept and known[figure_id].state in SETTLED
+    withheld = is_gold or bool(screens.voted_blind(session, door.campaign, person, {figure_id: known[figure_id]}))
+    if withheld:
+        kept |= {figure_id}
     said = identifications.standing(session, [figure_id]).get(figure_id, [])
     own = next((one for one in said if person and one.person_id == person.id), None)
     statements = [] if is_gold else illustration_queries.statements(session, [row.id or 0]).get(row.id or 0, [])
     qids = {one.taxon_qid for one in known.values()} | {one.qid for one in statements if one.rank != "deprecated"}
     names = taxa.views(session, {qid for qid in {*qids, own.taxon_qid if own else None} if qid}, language)
-    withheld = is_gold or screens.is_withheld(session, door, person, figure_id)
     model = None if withheld else learning.suggestions(session, door.campaign, figure_id, language)
-    state = DeterminationState.OPEN.value if is_gold else known[figure_id].state.value
+    state, task = screens.state_of(known[figure_id], kept).value, review.task(session, figure_id)
     return Question(
         figure=opened.figure,
         illustration=row,
         plate=plate_of(slug, row),
         boxes=tuple(Box(one.box, one.number, one.id == figure_id) for one in present),
         state=state,
-        reason="random" if is_gold else _reason(session, figure_id, withheld),
+        reason="random" if is_gold else screens.reason_told(task.reason if task else "", withheld=withheld),
         model_version_id=model.model_version_id if model else None,
         proposals=_proposals(slug, model),
         broader=_broader(model),
@@ -144,8 +151,8 @@ def question_of(
             OnThisPlate(
                 one.id or 0,
                 one.number,
-                state if one.id == figure_id else known[one.id or 0].state.value,
-                None if is_gold and one.id == figure_id else names.get(known[one.id or 0].taxon_qid or ""),
+                screens.state_of(known[one.id or 0], kept).value,
+                names.get(screens.taxon_of(known[one.id or 0], kept)),
                 one.id == figure_id,
             )
             for one in present
@@ -153,21 +160,13 @@ def question_of(
         stated=tuple(names[one.qid] for one in statements if one.rank != "deprecated" and one.qid in names),
         collection_taxon=written_names.taxon_of(session, door.campaign, row.verbatim_name, language),
         can_be_named=row.state is IllustrationState.READY and door.campaign.closed_at is None,
-        has_model=model is not None or learning_queries.champion(session, door.campaign.id or 0) is not None,
+        has_model=model is not None or learning_queries.has_champion(session, door.campaign.id or 0),
         is_withheld=withheld,
         may_disagree=not is_gold
         and door.campaign.rule is ConsensusRule.COMMUNITY
         and any(one.answer is Answer.TAXON and one is not own for one in said),
         says=model,
     )
-
-
-def _reason(session: Session, figure_id: int, withheld: bool) -> str:
-    """Return why a figure is asked about; what would tell of the model's answer is said otherwise while it is kept."""
-    task = review.task(session, figure_id)
-    if task is None:
-        return ""
-    return "unaided" if withheld and task.reason == "likely" else task.reason
 
 
 def said_of(session: Session, person: Person, identification_id: int, language: str) -> Said | None:

@@ -26,7 +26,7 @@ class Reliable:
 
 
 @dataclass(frozen=True)
-class Helper:
+class PersonReliability:
     """A person with how often they are right."""
 
     name: str
@@ -42,14 +42,14 @@ def reliability_of(session: Session, door: Door, person: Person, language: str) 
     return _rows(session, [one for one in found if not one.is_specialist], language)
 
 
-def helpers(session: Session, door: Door, language: str) -> tuple[Helper, ...]:
+def helpers(session: Session, door: Door, language: str) -> tuple[PersonReliability, ...]:
     """Return how often each person is right in this campaign, by name, as far as it is known."""
     found = crowd.reliabilities(session, door.campaign.id or 0)
     by_person = groupby(
         sorted(found, key=lambda one: (one.name, one.person_id, one.is_specialist)),
         key=lambda one: (one.name, one.person_id, one.is_specialist),
     )
-    return tuple(Helper(key[0], key[2], _rows(session, list(rows), language)) for key, rows in by_person)
+    return tuple(PersonReliability(key[0], key[2], _rows(session, list(rows), language)) for key, rows in by_person)
 
 
 def _rows(session: Session, found: list[Reliability], language: str) -> tuple[Reliable, ...]:

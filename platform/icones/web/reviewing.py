@@ -27,12 +27,15 @@ from icones.taxa.service import Hit, TaxonView
 from icones.web import screens
 from icones.web.cases import Case, case_of
 from icones.web.render import flash, render, translations
-from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession
+from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, RowId
 
 router = APIRouter(include_in_schema=False)
 
 PER_PAGE = 12
-REASONS = ("doubtful", "removed_elsewhere", "disputed", "confirm", "nobody_could_tell", "close_call", "unsure", "novel")
+REASONS = (
+    *("look_again", "doubtful", "removed_elsewhere", "disputed", "confirm", "nobody_could_tell"),
+    *("close_call", "unsure", "novel"),
+)
 """In the order in which they need a specialist."""
 
 
@@ -97,8 +100,8 @@ def review_page(
     asking: CurrentVisitor,
     reason: str = "",
     page: int = 1,
-    figure: int | None = None,
-    leave: int | None = None,
+    figure: RowId | None = None,
+    leave: RowId | None = None,
     q: str = "",
 ) -> Any:
     """Show what waits for a specialist; ``leave`` is a figure not to begin with, ``q`` a name that is looked for."""
@@ -112,7 +115,7 @@ def undo(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    identification: Annotated[int, Form()],
+    identification: Annotated[RowId, Form()],
 ) -> Any:
     """Take one's last word back and return to its figure."""
     door.require(Role.SPECIALIST)
@@ -132,7 +135,7 @@ def settle(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    figure_id: int,
+    figure_id: RowId,
     submission_id: Annotated[str, Form()],
     taxon: Annotated[str, Form()] = "",
     chosen: Annotated[str, Form()] = "",
@@ -140,7 +143,7 @@ def settle(
     answer: Annotated[Answer | None, Form()] = None,
     confidence: Annotated[Confidence, Form()] = Confidence.SURE,
     comment: Annotated[str, Form()] = "",
-    model_version: Annotated[int | None, Form()] = None,
+    model_version: Annotated[RowId | None, Form()] = None,
     reason: Annotated[str, Form()] = "",
 ) -> Any:
     """Give one's word on a figure; it settles, unless another specialist says what cannot be true too."""
@@ -176,8 +179,8 @@ def answer_removal(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    figure_id: int,
-    edit: Annotated[int, Form()],
+    figure_id: RowId,
+    edit: Annotated[RowId, Form()],
     again: Annotated[bool, Form()],
 ) -> Any:
     """Answer "somebody removed this": say it again, or leave it. Naming it anew is an ordinary answer."""

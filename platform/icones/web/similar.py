@@ -1,62 +1,51 @@
 """Figures that look like one, like a part of a plate, or like a picture that somebody brings and that is not kept."""
 
-import base64
-import io
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from fastapi.responses import Response
-from fastapi.routing import APIRoute
+from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
-from active_learning import open_rgb
 from icones.campaigns import service as campaign_service
 from icones.campaigns.service import Door
+from icones.clock import utc_now
 from icones.config import Settings
 from icones.errors import BadInputError, NotReadyError
 from icones.identifications import queries as identifications
 from icones.illustrations import queries
 from icones.illustrations import service as illustrations
 from icones.illustrations.store import ImageStore
-from icones.jobs.identify import embed_image
+from icones.jobs.identify import embed_image, look_at
 from icones.learning import similar
 from icones.learning.similar import EVERYWHERE, Asked, Narrowed, SimilarFigures
 from icones.models import Campaign, DeterminationState, Figure, Illustration, Person
 from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
+from icones.web import screens
 from icones.web.cases import Box, Plate, plate_of
 from icones.web.figures import figure_here
 from icones.web.render import render
 from icones.web.tagging import box_of
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, Visitor, settings_of, visitor
+from icones.web.uploads import LimitedRoute, data_address, too_large
+from icones.web.visitor import (
+    AppSettings,
+    CampaignDoor,
+    CurrentVisitor,
+    DbSession,
+    RowId,
+    Visitor,
+    settings_of,
+    visitor,
+)
 
 GRID = 24
-FORM_BYTES = 100_000
-"""What a form may hold beside its picture."""
+Words = Annotated[list[str] | None, Form()]
+"""One text field, which tells an empty one from none at all: a text alone would be None in both cases."""
 SHOWN = 640
 """Pixels of the longer side of a brought picture as the page shows it."""
-
-
-class LimitedRoute(APIRoute):
-    """A route that refuses a body that is larger than an image may be before it is read."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler behind the check."""
-        inner = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            limit = settings_of(request).max_image_bytes
-            if request.method == "POST":
-                length = request.headers.get("Content-Length", "")
-                if not length.isdigit():
-                    raise BadInputError("The size of what is sent must be told first.")
-                if int(length) > limit + FORM_BYTES:
-                    raise too_large(limit)
-            return await inner(request)
-
-        return handler
 
 
 router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
@@ -75,6 +64,8 @@ class Found:
     """Cosine, -1 to 1."""
     taxon: TaxonView | None
     state: str
+    is_kept_back: bool = False
+    """Whether its name is not shown to this person yet."""
 
 
 @dataclass(frozen=True)
@@ -123,46 +114,93 @@ def similar_page(
     request: Request,
     door: CampaignDoor,
     session: DbSession,
-    settings: AppSettings,
     asking: CurrentVisitor,
-    figure_id: int,
+    figure_id: RowId,
     taxon: str = "",
     taxon_words: str | None = None,
     state: str = "",
     where: str = "",
-    x: str = "",
-    y: str = "",
-    w: str = "",
-    h: str = "",
 ) -> Any:
-    """Show the figures that look like this one, or like the part of its plate that the box holds."""
-    figure, row = figure_here(session, door, figure_id, asking.person)
+    """Show the figures that look like this one."""
+    figure_here(session, door, figure_id, asking.person)
+    fields = fields_of(session, asking, door.campaign, taxon, taxon_words, state, where, None)
+    asked = _index(request).asked(session, door.campaign, figure_id)
+    return render(request, _of_figure(request, session, door, asking, figure_id, fields, asked))
+
+
+@router.post("/c/{slug}/f/{figure_id}/similar")
+def search_with_part(
+    request: Request,
+    settings: AppSettings,
+    slug: str,
+    figure_id: RowId,
+    taxon: Annotated[str, Form()] = "",
+    taxon_words: Words = None,
+    state: Annotated[str, Form()] = "",
+    where: Annotated[str, Form()] = "",
+    x: Annotated[str, Form()] = "",
+    y: Annotated[str, Form()] = "",
+    w: Annotated[str, Form()] = "",
+    h: Annotated[str, Form()] = "",
+) -> Any:
+    """Show the figures that look like the part of its plate that the box holds; without a box, like the figure.
+
+    The network has to look at that part: what only follows addresses does not ask for this.
+    """
+    words = taxon_words[0] if taxon_words else None
     box = illustrations.check_box(box_of(x, y, w, h))
-    fields = fields_of(session, asking, door.campaign, taxon, taxon_words, state, where, (x, y, w, h) if box else None)
+    if box is None:
+        given = {"taxon": taxon, "taxon_words": words, "state": state, "where": where}
+        query = urlencode({name: value for name, value in given.items() if value or (taxon and value == "")})
+        return RedirectResponse(f"/c/{slug}/f/{figure_id}/similar" + (f"?{query}" if query else ""), 303)
+    database = request.app.state.database
+    with database.reading() as session:
+        asking = visitor(request, session)
+        door = campaign_service.open_door(session, slug, asking.person)
+        fields = fields_of(session, asking, door.campaign, taxon, words, state, where, (x, y, w, h))
+        row = figure_here(session, door, figure_id, asking.person)[1]
+        part = part_of(session, _index(request), request.app.state.images, door.campaign, row, box)
+    asked = ask_with_part(settings, part)
+    with database.reading() as session:
+        return render(request, _of_figure(request, session, door, asking, figure_id, fields, asked, box))
+
+
+def _index(request: Request) -> SimilarFigures:
     index: SimilarFigures = request.app.state.similar
-    asked = index.asked(session, door.campaign, figure_id)
-    if box is not None:
-        asked = ask_with_box(session, settings, index, request.app.state.images, door.campaign, row, box)
-    determination = identifications.determinations(session, [figure_id])[figure_id]
-    names = taxa.views(session, [determination.taxon_qid] if determination.taxon_qid else [], asking.language)
+    return index
+
+
+def _of_figure(
+    request: Request,
+    session: Session,
+    door: Door,
+    asking: Visitor,
+    figure_id: int,
+    fields: Fields,
+    asked: Asked | None,
+    box: str | None = None,
+) -> SimilarPage:
+    """Return the page of what looks like a figure, or like the part of its plate that the box holds."""
+    figure, row = figure_here(session, door, figure_id, asking.person)
+    known = identifications.determinations(session, [figure_id])
+    kept = screens.kept_back(session, door, asking.person, known, utc_now())
+    named = screens.taxon_of(known[figure_id], kept)
+    names = taxa.views(session, [named] if named else [], asking.language)
     shown = queries.figures(session, row.id or 0)
     own = [Box(one.box, one.number, box is None and one.id == figure_id) for one in shown]
-    return render(
-        request,
-        SimilarPage(
-            door,
-            fields,
-            elsewhere_of(session, asking.person, door.campaign, asked.backbone if asked else None),
-            settings.max_image_bytes // 1_000_000,
-            figure,
-            row,
-            plate_of(door.campaign.slug, row),
-            (*own, Box(box, 0, True)) if box else tuple(own),
-            names.get(determination.taxon_qid or ""),
-            determination.state.value,
-            found=found_of(session, index, door.campaign, asked, fields, asking) if asked else (),
-            is_ready=asked is not None,
-        ),
+    return SimilarPage(
+        door,
+        fields,
+        elsewhere_of(session, asking.person, door.campaign, asked.backbone if asked else None),
+        settings_of(request).max_image_bytes // 1_000_000,
+        figure,
+        row,
+        plate_of(door.campaign.slug, row),
+        (*own, Box(box, 0, True)) if box else tuple(own),
+        names.get(named),
+        screens.state_of(known[figure_id], kept).value,
+        found=found_of(session, _index(request), door.campaign, asked, fields, asking) if asked else (),
+        is_ready=asked is not None,
     )
 
 
@@ -184,7 +222,7 @@ def search_with_upload(
     slug: str,
     image: Annotated[UploadFile | None, File()] = None,
     taxon: Annotated[str, Form()] = "",
-    taxon_words: Annotated[str | None, Form()] = None,
+    taxon_words: Words = None,
     state: Annotated[str, Form()] = "",
     where: Annotated[str, Form()] = "",
 ) -> Any:
@@ -192,59 +230,60 @@ def search_with_upload(
     content = image.file.read(settings.max_image_bytes + 1) if image else b""
     if not content:
         raise BadInputError("Choose a picture first.")
-    # Nothing is written here: a writing session would hold up everybody else's answers while the network looks.
-    with request.app.state.database.reading() as session:
+    if len(content) > settings.max_image_bytes:
+        raise too_large(settings.max_image_bytes)
+    words, index, database = taxon_words[0] if taxon_words else None, _index(request), request.app.state.database
+    with database.reading() as session:
         asking = visitor(request, session)
         door = campaign_service.open_door(session, slug, asking.person)
-        fields = fields_of(session, asking, door.campaign, taxon, taxon_words, state, where, None)
-        index: SimilarFigures = request.app.state.similar
-        asked = ask_with_image(session, settings, index, door.campaign, content)
+        fields = fields_of(session, asking, door.campaign, taxon, words, state, where, None)
+        backbone = index.require_backbone(session, door.campaign)
+    # No session is held while the network looks: that may take seconds, and others wait for their turn.
+    looked = look_at(settings, backbone, content, side=SHOWN)
+    asked = Asked(looked.vector, backbone, (door.campaign,))
+    with database.reading() as session:
         return render(
             request,
             SimilarPage(
                 door,
                 fields,
-                elsewhere_of(session, asking.person, door.campaign, asked.backbone),
+                elsewhere_of(session, asking.person, door.campaign, backbone),
                 settings.max_image_bytes // 1_000_000,
-                brought=data_address(content),
+                brought=data_address(looked.copy),
                 found=found_of(session, index, door.campaign, asked, fields, asking),
             ),
         )
 
 
-def ask_with_image(
-    session: Session, settings: Settings, index: SimilarFigures, campaign: Campaign, content: bytes
-) -> Asked:
-    """Return the question that a picture from outside asks in a campaign.
+@dataclass(frozen=True)
+class Part:
+    """A part of a plate to ask with, and all that must be known before the network looks at it."""
 
-    Raises BadInputError if it is too large, ImageError if it is no image, NotReadyError before anything was embedded
-    or after the campaign's network was changed.
-    """
-    if len(content) > settings.max_image_bytes:
-        raise too_large(settings.max_image_bytes)
-    backbone = index.require_backbone(session, campaign)
-    return Asked(embed_image(settings, campaign, backbone, content), backbone, (campaign,))
+    image: Path
+    box: str
+    backbone: str
+    campaign: Campaign
+    own: tuple[int, ...]
+    """The plate's own figures, which may not answer."""
 
 
-def ask_with_box(
-    session: Session,
-    settings: Settings,
-    index: SimilarFigures,
-    images: ImageStore,
-    campaign: Campaign,
-    row: Illustration,
-    box: str,
-) -> Asked:
-    """Return the question that a part of a plate asks in its campaign; the plate's own figures may not answer.
-
-    Raises NotReadyError where the image is not here, or as ``ask_with_image`` does.
-    """
+def part_of(
+    session: Session, index: SimilarFigures, images: ImageStore, campaign: Campaign, row: Illustration, box: str
+) -> Part:
+    """Return a part of a plate. Raises NotReadyError where its image is not here, or before anything was embedded."""
     if not row.image_sha1 or not images.has(row.image_sha1):
         raise NotReadyError("The image of this plate is not here yet.")
-    backbone = index.require_backbone(session, campaign)
-    vector = embed_image(settings, campaign, backbone, images.path(row.image_sha1), box)
     own = tuple(one.id or 0 for one in queries.figures(session, row.id or 0))
-    return Asked(vector, backbone, (campaign,), own)
+    return Part(images.path(row.image_sha1), box, index.require_backbone(session, campaign), campaign, own)
+
+
+def ask_with_part(settings: Settings, part: Part) -> Asked:
+    """Return the question that a part of a plate asks in its campaign. To be called while no session is held.
+
+    Raises what ``look_at`` raises.
+    """
+    vector = embed_image(settings, part.backbone, part.image, part.box)
+    return Asked(vector, part.backbone, (part.campaign,), part.own)
 
 
 def fields_of(
@@ -274,11 +313,15 @@ def fields_of(
 def found_of(
     session: Session, index: SimilarFigures, campaign: Campaign, asked: Asked, fields: Fields, asking: Visitor
 ) -> tuple[Found, ...]:
-    """Return what looks like it where the form says, most alike first; only what this person may see."""
+    """Return what looks like it where the form says, most alike first; only what this person may see.
+
+    Asked for one taxon, a figure whose name is kept back does not answer: that would tell it.
+    """
     places = similar.places(session, asking.person, campaign, fields.where, asked.backbone)
     hits = index.like(session, asked.among(places), GRID, fields.narrowed)
     ids = [one for one, _ in hits]
     around, known = queries.with_figures(session, ids), identifications.determinations(session, ids)
+    kept = screens.kept_back_in(session, places, asking.person, known, utc_now())
     names = taxa.views(session, {one.taxon_qid for one in known.values() if one.taxon_qid}, asking.language)
     of = {one.id: one for one in places}
     return tuple(
@@ -288,11 +331,13 @@ def found_of(
             "" if around[one][0].campaign_id == campaign.id else of[around[one][0].campaign_id].title,
             around[one][1].title,
             likeness,
-            names.get(known[one].taxon_qid or ""),
-            known[one].state.value,
+            names.get(screens.taxon_of(known[one], kept)),
+            screens.state_of(known[one], kept).value,
+            screens.is_name_kept(known[one], kept),
         )
         for one, likeness in hits
         if one in around and one in known and around[one][0].removed_at is None
+        if not (fields.taxon and one in kept)
     )
 
 
@@ -302,30 +347,3 @@ def elsewhere_of(
     """Return where else may be searched: everywhere, and each campaign by itself; nothing if there is no other."""
     found = similar.others(session, person, campaign, backbone) if backbone else ()
     return ((EVERYWHERE, ""), *((one.slug, one.title) for one in found)) if found else ()
-
-
-def too_large(limit: int) -> BadInputError:
-    """Return the error of a picture with more bytes than are taken in."""
-    return BadInputError(f"The picture is too large: at most {limit // 1_000_000} MB can be sent.")
-
-
-async def sent_image(request: Request) -> bytes:
-    """Return the body of a request, read up to what an image may hold. Raises BadInputError beyond."""
-    limit = settings_of(request).max_image_bytes
-    content = bytearray()
-    async for piece in request.stream():
-        content += piece
-        if len(content) > limit:
-            raise too_large(limit)
-    if not content:
-        raise BadInputError("Send the bytes of an image.")
-    return bytes(content)
-
-
-def data_address(content: bytes, side: int = SHOWN) -> str:
-    """Return a JPEG copy of a picture, at most ``side`` pixels wide and high, as an address that holds it."""
-    picture = open_rgb(content, side)
-    picture.thumbnail((side, side))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -30,7 +30,7 @@ from icones.web import screens
 from icones.web.questions import Question, Said, question_of, said_of
 from icones.web.reliability import Reliable, reliability_of
 from icones.web.render import flash, render
-from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, Visitor
+from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, RowId, Visitor
 
 router = APIRouter(include_in_schema=False)
 
@@ -70,8 +70,8 @@ def tag_page(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    figure: int | None = None,
-    saved: int | None = None,
+    figure: RowId | None = None,
+    saved: RowId | None = None,
     q: str = "",
 ) -> Any:
     """Ask what a figure is: the named one, else the one where this person's eye is worth most now."""
@@ -84,7 +84,7 @@ def undo(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    identification: Annotated[int, Form()],
+    identification: Annotated[RowId, Form()],
 ) -> Any:
     """Take one's own answer back and return to its figure."""
     determination = identifications.withdraw(session, asking.signed_in(), identification, utc_now())
@@ -100,7 +100,7 @@ def answer(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    figure_id: int,
+    figure_id: RowId,
     submission_id: Annotated[str, Form()],
     chosen: Annotated[str, Form()] = "",
     taxon: Annotated[str, Form()] = "",
@@ -109,7 +109,7 @@ def answer(
     confidence: Annotated[Confidence, Form()] = Confidence.SURE,
     comment: Annotated[str, Form()] = "",
     disagrees: Annotated[bool, Form()] = False,
-    model_version: Annotated[int | None, Form()] = None,
+    model_version: Annotated[RowId | None, Form()] = None,
 ) -> Any:
     """Save what a person says a figure is, or pass it over, and ask the next one.
 
@@ -146,7 +146,7 @@ def add_figure(
     door: CampaignDoor,
     session: DbSession,
     asking: CurrentVisitor,
-    illustration_id: int,
+    illustration_id: RowId,
     x: Annotated[str, Form()] = "",
     y: Annotated[str, Form()] = "",
     w: Annotated[str, Form()] = "",
@@ -158,7 +158,7 @@ def add_figure(
     if opened.campaign.id != door.campaign.id:
         raise NotFoundError("There is no such illustration in this campaign.")
     figure = illustrations.add_figure(session, row.id or 0, person, box_of(x, y, w, h), utc_now())
-    if learning_queries.champion(session, door.campaign.id or 0) is not None:
+    if learning_queries.has_champion(session, door.campaign.id or 0):
         runner.ask(session, JobKind.PREDICT, door.campaign, utc_now(), person=person)
     flash(request, "Added. Now say what this one is.", "success")
     return RedirectResponse(_address(door, figure=figure.id), 303)
@@ -221,12 +221,11 @@ def _show(
     person = asking.person
     now = utc_now()
     current = figure_id or review.next_figure(session, door, person, now, leave)
-    is_gold = current is not None and screens.is_gold(session, door, person, current, now)
     hits = taxa.search(session, words, asking.language, door.campaign.root_taxon_qid) if words else []
     kind = TagFragment if asking.is_htmx else TagPage
     page = kind(
         door=door,
-        question=question_of(session, door, person, current, asking.language, is_gold=is_gold) if current else None,
+        question=question_of(session, door, person, current, asking.language, now) if current else None,
         saved=said_of(session, person, saved, asking.language) if saved and person else None,
         n_mine=identification_queries.n_by_person(session, door.campaign.id or 0, person.id or 0) if person else 0,
         submission_id=str(uuid.uuid4()),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from babel import negotiate_locale
 from fastapi import Depends, Request
+from pydantic import Field
 from sqlmodel import Session
 
 from icones.campaigns import service as campaigns
@@ -21,6 +22,9 @@ from icones.people import service as people
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 LANGUAGES = ("en", "nl", "de", "fr")
 TOKEN, CSRF, LANGUAGE = "token", "csrf", "language"
+
+RowId = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""A number that tells a row, in an address or a form; PostgreSQL's ``integer`` holds no larger one."""
 
 
 def db_session(request: Request) -> Iterator[Session]:

@@ -1,11 +1,12 @@
 """How rows become the API's answers, and which errors each endpoint may tell."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlmodel import Session
 
 from icones.campaigns.service import Door
+from icones.clock import utc_now
 from icones.config import Settings
 from icones.identifications import queries as identifications
 from icones.learning import service as learning
@@ -60,6 +61,7 @@ _MEANING = {
     404: "There is no such thing, or you may not see it.",
     409: "It changed, exists already, or something must come first.",
     422: "What was sent cannot be used as it is.",
+    503: "Too many ask at once; try again after as many seconds as Retry-After says.",
 }
 
 
@@ -88,13 +90,37 @@ def taxa_out(session: Session, qids: Collection[str | None], language: str) -> d
     return {qid: taxon_out(view) for qid, view in found.items()}
 
 
-def determination_out(row: Determination) -> DeterminationOut:
-    """Return a figure's state."""
-    return DeterminationOut.model_validate(row, from_attributes=True)
+def determination_out(row: Determination, why_kept_back: str = "") -> DeterminationOut:
+    """Return a figure's state; where answers are kept back from who asks, why, and nothing that would tell them."""
+    if not why_kept_back:
+        return DeterminationOut.model_validate(row, from_attributes=True)
+    return DeterminationOut(
+        state=screens.state_of(row, frozenset({row.figure_id})),
+        answer=None,
+        taxon_qid=None,
+        rule="",
+        n_agree=0,
+        n_disagree=0,
+        decided_at=row.decided_at,
+        kept_back=why_kept_back,
+    )
+
+
+def determinations_out(
+    session: Session,
+    places: Sequence[Campaign],
+    asker: Person | None,
+    known: Mapping[int, Determination],
+    language: str,
+) -> dict[int, DeterminationOut]:
+    """Return the states of figures of these campaigns by figure, as far as who asks may know them."""
+    kept = screens.kept_back_in(session, places, asker, known, utc_now())
+    why = {one.id: screens.why_kept_back(one, language) for one in places}
+    return {key: determination_out(row, why[row.campaign_id] if key in kept else "") for key, row in known.items()}
 
 
 def figure_out(
-    settings: Settings, slug: str, figure: Figure, illustration: Illustration, determination: Determination
+    settings: Settings, slug: str, figure: Figure, illustration: Illustration, determination: DeterminationOut
 ) -> FigureOut:
     """Return a figure with whole addresses."""
     root = f"{settings.base_url.rstrip('/')}/c/{slug}"
@@ -108,7 +134,7 @@ def figure_out(
         mid=illustration.mid,
         image_url=f"{root}/f/{figure.id}/image?side=640",
         page_url=f"{root}/i/{illustration.id}",
-        determination=determination_out(determination),
+        determination=determination,
     )
 
 
@@ -141,11 +167,12 @@ def detail_out(
     asker: Person | None,
     language: str,
 ) -> FigureDetailOut:
-    """Return a figure with all that is known of it; what the model says, only to those whom the tag page shows it."""
+    """Return a figure with all that is known of it, as far as who asks may know it."""
     key, campaign = figure.id or 0, door.campaign
-    withheld = not door.is_specialist and screens.is_withheld(session, door, asker, key)
-    determination = identifications.determinations(session, [key])[key]
-    said = identifications.all_with_people(session, key)
+    known = identifications.determinations(session, [key])
+    determination = determinations_out(session, [campaign], asker, known, language)[key]
+    withheld = bool(determination.kept_back)
+    said = [] if withheld else identifications.all_with_people(session, key)
     return FigureDetailOut(
         figure=figure_out(settings, campaign.slug, figure, illustration, determination),
         identifications=[identification_out(row, person, asker) for row, person in said],

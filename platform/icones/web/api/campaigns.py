@@ -14,7 +14,8 @@ from icones.jobs.taxa import ask_for_scope
 from icones.models import DeterminationState, JobKind, Queue, Role, SourceKind
 from icones.review import queries as review
 from icones.review import service as review_service
-from icones.web.api.answers import campaign_out, figure_out, problems
+from icones.web import screens
+from icones.web.api.answers import campaign_out, determination_out, determinations_out, figure_out, problems
 from icones.web.api.campaign_shapes import CampaignIn, CategoryIn, ScopeIn, SourceIn
 from icones.web.api.shapes import (
     CampaignOut,
@@ -27,7 +28,7 @@ from icones.web.api.shapes import (
     RulesOut,
 )
 from icones.web.curating import apply_rules, require_founder
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, RowId
 
 router = APIRouter()
 
@@ -93,15 +94,18 @@ def list_figures(
     door: CampaignDoor,
     session: DbSession,
     settings: AppSettings,
+    asking: CurrentVisitor,
     state: Annotated[list[DeterminationState], Query(description="Only figures in these states.")] = [],  # noqa: B006
-    cursor: Annotated[int, Query(ge=0, description="The `next` of the page before.")] = 0,
+    cursor: Annotated[RowId, Query(ge=0, description="The `next` of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1, le=200, description="At most so many figures.")] = 50,
 ) -> FiguresOut:
     """List a campaign's figures in the order of their ids. New figures appear at the end: no page is missed."""
     rows = identification_queries.figures_page(session, door.campaign.id or 0, state, cursor, limit + 1)
     page = rows[:limit]
+    known = {figure.id or 0: determination for figure, _, determination in page}
+    told = determinations_out(session, [door.campaign], asking.person, known, asking.language)
     return FiguresOut(
-        figures=[figure_out(settings, door.campaign.slug, *row) for row in page],
+        figures=[figure_out(settings, door.campaign.slug, one, row, told[one.id or 0]) for one, row, _ in page],
         next=page[-1][0].id if len(rows) > limit else None,
     )
 
@@ -111,7 +115,9 @@ def next_figure(door: CampaignDoor, session: DbSession, asking: CurrentVisitor) 
     """Give the figure that this person is asked next, as the tagging page would."""
     figure_id = review_service.next_figure(session, door, asking.person, utc_now())
     task = review.task(session, figure_id) if figure_id else None
-    return NextOut(figure_id=figure_id, reason=task.reason if task else None)
+    known = identification_queries.determinations(session, [figure_id] if figure_id else [])
+    withheld = bool(screens.kept_back(session, door, asking.person, known, utc_now()))
+    return NextOut(figure_id=figure_id, reason=screens.reason_told(task.reason, withheld=withheld) if task else None)
 
 
 @router.get(
@@ -144,7 +150,7 @@ def review_queue(
             ReviewTaskOut(
                 reason=task.reason,
                 priority=task.priority,
-                figure=figure_out(settings, door.campaign.slug, figure, illustration, determination),
+                figure=figure_out(settings, door.campaign.slug, figure, illustration, determination_out(determination)),
             )
             for task, figure, illustration, determination in rows
         ],

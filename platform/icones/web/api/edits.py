@@ -16,7 +16,7 @@ from icones.web import edits_desk
 from icones.web.api.answers import problems
 from icones.web.api.edit_shapes import EditOut, EditsOut, SendIn, SentOut, UndoIn, WritingIn, WritingOut
 from icones.web.edit_rows import diff_url
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, RowId
 
 router = APIRouter(prefix="/campaigns/{slug}")
 
@@ -34,7 +34,7 @@ def list_edits(
     state: Annotated[list[EditState], Query(description="Only edits in these states.")] = [],  # noqa: B006
     batch: Annotated[str, Query(description="Only edits of the batch with this mark.")] = "",
     gone: Annotated[bool, Query(description="Only statements that somebody removed or changed.")] = False,
-    cursor: Annotated[int | None, Query(ge=1, description="The `next` of the page before.")] = None,
+    cursor: Annotated[RowId | None, Query(ge=1, description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="At most so many edits.")] = 50,
 ) -> EditsOut:
     """List what shall be, or was, said on Commons for this campaign, newest first."""

@@ -13,14 +13,16 @@ from icones.identifications import service as identifications
 from icones.identifications.service import Submission
 from icones.illustrations import queries as illustration_queries
 from icones.illustrations import service as illustrations
+from icones.jobs.identify import embed_image
 from icones.learning.similar import Asked, Narrowed, SimilarFigures, places
-from icones.models import Campaign, DeterminationState, Person
+from icones.models import Campaign, DeterminationState
 from icones.review import service as review
 from icones.taxa import service as taxa
 from icones.web import screens
 from icones.web.api.answers import (
     detail_out,
     determination_out,
+    determinations_out,
     figure_out,
     identification_out,
     problems,
@@ -37,10 +39,12 @@ from icones.web.api.shapes import (
     SubmittedOut,
     TaxonOut,
 )
-from icones.web.similar import ask_with_box, ask_with_image, sent_image
-from icones.web.visitor import AppSettings, CurrentVisitor, DbSession, visitor
+from icones.web.similar import ask_with_part, part_of
+from icones.web.uploads import BytesRoute, sent_image
+from icones.web.visitor import AppSettings, CurrentVisitor, DbSession, RowId, Visitor, visitor
 
 router = APIRouter()
+uploads = APIRouter(route_class=BytesRoute)
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 WithinTaxon = Annotated[str, Query(description="Only figures determined as this taxon (Q-id) or one below it.")]
@@ -52,11 +56,11 @@ Where = Annotated[
 
 
 @router.get("/figures/{figure_id}", responses=problems(404), summary="Read a figure", tags=["figures"])
-def read_figure(session: DbSession, settings: AppSettings, asking: CurrentVisitor, figure_id: int) -> FigureDetailOut:
+def read_figure(session: DbSession, settings: AppSettings, asking: CurrentVisitor, figure_id: RowId) -> FigureDetailOut:
     """Give a figure with everything ever said of it and what the serving model thinks.
 
-    The model's answer is left out, as on the tag page, while too few others have named the figure (`blind_votes` of the
-    rules); specialists always get it.
+    All of this is left out while your own answer would be one of the first (`blind_votes` of the rules), which are
+    given without seeing any; `determination.kept_back` says so. Specialists always get it.
     """
     opened = illustrations.open_figure(session, figure_id, asking.person)
     return detail_out(
@@ -65,36 +69,61 @@ def read_figure(session: DbSession, settings: AppSettings, asking: CurrentVisito
 
 
 @router.get(
-    "/figures/{figure_id}/similar", responses=problems(404, 409), summary="Figures that look like it", tags=["figures"]
+    "/figures/{figure_id}/similar",
+    responses=problems(404),
+    summary="Figures that look like it",
+    tags=["figures"],
 )
 def similar(
     request: Request,
     session: DbSession,
-    settings: AppSettings,
     asking: CurrentVisitor,
-    figure_id: int,
+    figure_id: RowId,
     limit: Limit = 12,
     taxon: WithinTaxon = "",
     state: InState = None,
     where: Where = "",
-    box: Annotated[
-        str, Query(max_length=80, description="Only this part of its plate is asked about: `pct:x,y,w,h`.")
-    ] = "",
 ) -> list[SimilarOut]:
     """List the figures that look most like this one; empty before they were looked at."""
     opened = illustrations.open_figure(session, figure_id, asking.person)
     campaign, index = opened.door.campaign, request.app.state.similar
     asked = index.asked(session, campaign, figure_id)
-    part = illustrations.check_box(box)
-    if part is not None:
-        asked = ask_with_box(session, settings, index, request.app.state.images, campaign, opened.illustration, part)
     narrowed = _narrowed(session, taxon, state)
-    return _similar(session, index, asking.person, campaign, asked, narrowed, where, limit) if asked else []
+    return _similar(session, index, asking, campaign, asked, narrowed, where, limit) if asked else []
 
 
 @router.post(
+    "/figures/{figure_id}/similar",
+    responses=problems(403, 404, 409, 503),
+    summary="Figures that look like a part of its plate",
+    tags=["figures"],
+)
+def similar_to_part(
+    request: Request,
+    settings: AppSettings,
+    figure_id: RowId,
+    box: Annotated[str, Query(min_length=1, max_length=80, description="The part, in per cent: `pct:x,y,w,h`.")],
+    limit: Limit = 12,
+    taxon: WithinTaxon = "",
+    state: InState = None,
+    where: Where = "",
+) -> list[SimilarOut]:
+    """List the figures that look most like a part of this figure's plate. Nothing is kept."""
+    index, database = request.app.state.similar, request.app.state.database
+    checked = illustrations.check_box(box) or ""
+    with database.reading() as session:
+        asking = visitor(request, session)
+        opened = illustrations.open_figure(session, figure_id, asking.person)
+        campaign, narrowed = opened.door.campaign, _narrowed(session, taxon, state)
+        part = part_of(session, index, request.app.state.images, campaign, opened.illustration, checked)
+    asked = ask_with_part(settings, part)
+    with database.reading() as session:
+        return _similar(session, index, asking, campaign, asked, narrowed, where, limit)
+
+
+@uploads.post(
     "/campaigns/{slug}/similar",
-    responses=problems(403, 404, 409),
+    responses=problems(403, 404, 409, 503),
     summary="Figures that look like an image",
     tags=["figures"],
     openapi_extra={
@@ -112,14 +141,18 @@ def similar_to_image(
     where: Where = "",
 ) -> list[SimilarOut]:
     """List the figures that look most like the image whose bytes are sent. Nothing of it is kept."""
-    index = request.app.state.similar
-    # Nothing is written here: a writing session would hold up everybody else's answers while the network looks.
-    with request.app.state.database.reading() as session:
+    index, database = request.app.state.similar, request.app.state.database
+    with database.reading() as session:
         asking = visitor(request, session)
         campaign = campaigns.open_door(session, slug, asking.person).campaign
-        asked = ask_with_image(session, settings, index, campaign, content)
-        narrowed = _narrowed(session, taxon, state)
-        return _similar(session, index, asking.person, campaign, asked, narrowed, where, limit)
+        narrowed, backbone = _narrowed(session, taxon, state), index.require_backbone(session, campaign)
+    # No session is held while the network looks: that may take seconds, and others wait for their turn.
+    asked = Asked(embed_image(settings, backbone, content), backbone, (campaign,))
+    with database.reading() as session:
+        return _similar(session, index, asking, campaign, asked, narrowed, where, limit)
+
+
+router.include_router(uploads)
 
 
 def _narrowed(session: Session, taxon: str, state: list[DeterminationState] | None) -> Narrowed:
@@ -130,22 +163,22 @@ def _narrowed(session: Session, taxon: str, state: list[DeterminationState] | No
 def _similar(
     session: Session,
     index: SimilarFigures,
-    person: Person | None,
+    asking: Visitor,
     campaign: Campaign,
     asked: Asked,
     narrowed: Narrowed,
     where: str,
     limit: int,
 ) -> list[SimilarOut]:
-    found = index.like(session, asked.among(places(session, person, campaign, where, asked.backbone)), limit, narrowed)
+    among = places(session, asking.person, campaign, where, asked.backbone)
+    found = index.like(session, asked.among(among), limit, narrowed)
     known = identification_queries.determinations(session, [one for one, _ in found])
+    told = determinations_out(session, among, asking.person, known, asking.language)
     return [
-        SimilarOut(
-            figure_id=one,
-            likeness=likeness,
-            determination=determination_out(known[one]) if one in known else None,
-        )
+        SimilarOut(figure_id=one, likeness=likeness, determination=told.get(one))
         for one, likeness in found
+        # Asked for one taxon, a figure whose name is kept back does not answer: that would tell it.
+        if not (narrowed.taxon_qid and one in told and told[one].kept_back)
     ]
 
 
@@ -156,7 +189,7 @@ def _similar(
     summary="Say what it is",
     tags=["figures"],
 )
-def submit(session: DbSession, asking: CurrentVisitor, figure_id: int, said: IdentificationIn) -> SubmittedOut:
+def submit(session: DbSession, asking: CurrentVisitor, figure_id: RowId, said: IdentificationIn) -> SubmittedOut:
     """Give one's identification. An earlier one of the same person is superseded; the same form twice is one."""
     person = asking.signed_in()
     door = illustrations.open_figure(session, figure_id, person).door
@@ -184,7 +217,7 @@ def submit(session: DbSession, asking: CurrentVisitor, figure_id: int, said: Ide
     summary="Take an identification back",
     tags=["figures"],
 )
-def withdraw(session: DbSession, asking: CurrentVisitor, identification_id: int) -> DeterminationOut:
+def withdraw(session: DbSession, asking: CurrentVisitor, identification_id: RowId) -> DeterminationOut:
     """Withdraw one's own identification and give the figure's state without it. It stays in the history."""
     return determination_out(identifications.withdraw(session, asking.signed_in(), identification_id, utc_now()))
 
@@ -196,7 +229,7 @@ def withdraw(session: DbSession, asking: CurrentVisitor, identification_id: int)
     summary="Pass it over",
     tags=["figures"],
 )
-def skip(session: DbSession, asking: CurrentVisitor, figure_id: int) -> None:
+def skip(session: DbSession, asking: CurrentVisitor, figure_id: RowId) -> None:
     """Pass a figure over: it is not offered to this person for a week."""
     review.skip(session, asking.signed_in(), figure_id, utc_now())
 
@@ -209,13 +242,14 @@ def skip(session: DbSession, asking: CurrentVisitor, figure_id: int) -> None:
     tags=["figures"],
 )
 def add_figure(
-    session: DbSession, settings: AppSettings, asking: CurrentVisitor, illustration_id: int, where: BoxIn
+    session: DbSession, settings: AppSettings, asking: CurrentVisitor, illustration_id: RowId, where: BoxIn
 ) -> FigureOut:
     """Say that another organism is on an illustration, with its box if one is known."""
     figure = illustrations.add_figure(session, illustration_id, asking.signed_in(), where.box, utc_now())
     row, door = illustrations.open_illustration(session, illustration_id, asking.person)
-    state = identification_queries.determinations(session, [figure.id or 0])[figure.id or 0]
-    return figure_out(settings, door.campaign.slug, figure, row, state)
+    known = identification_queries.determinations(session, [figure.id or 0])
+    states = determinations_out(session, [door.campaign], asking.person, known, asking.language)
+    return figure_out(settings, door.campaign.slug, figure, row, states[figure.id or 0])
 
 
 @router.get(
@@ -225,12 +259,13 @@ def add_figure(
     tags=["figures"],
 )
 def figures_of(
-    session: DbSession, settings: AppSettings, asking: CurrentVisitor, illustration_id: int
+    session: DbSession, settings: AppSettings, asking: CurrentVisitor, illustration_id: RowId
 ) -> list[FigureOut]:
     """List the figures on one illustration."""
     row, door = illustrations.open_illustration(session, illustration_id, asking.person)
     found = illustration_queries.figures(session, illustration_id)
-    states = identification_queries.determinations(session, [one.id or 0 for one in found])
+    known = identification_queries.determinations(session, [one.id or 0 for one in found])
+    states = determinations_out(session, [door.campaign], asking.person, known, asking.language)
     return [figure_out(settings, door.campaign.slug, one, row, states[one.id or 0]) for one in found]
 
 

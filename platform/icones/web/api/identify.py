@@ -13,20 +13,20 @@ from icones.learning import service as learning
 from icones.learning.predictions import RANKED
 from icones.learning.similar import Asked, Narrowed, SimilarFigures
 from icones.models import Campaign, ModelVersion
-from icones.web.api.answers import determination_out, prediction_out, problems
+from icones.web.api.answers import determination_out, determinations_out, prediction_out, problems
 from icones.web.api.identify_shapes import IdentifiedOut
 from icones.web.api.shapes import SimilarOut
 from icones.web.model_report import report_of
-from icones.web.similar import sent_image
-from icones.web.visitor import AppSettings, visitor
+from icones.web.uploads import BytesRoute, sent_image
+from icones.web.visitor import AppSettings, Visitor, visitor
 
-router = APIRouter()
+router = APIRouter(route_class=BytesRoute)
 SIMILAR = 8
 
 
 @router.post(
     "/campaigns/{slug}/identify",
-    responses=problems(403, 404, 409),
+    responses=problems(403, 404, 409, 503),
     summary="Name an image",
     tags=["figures"],
     openapi_extra={
@@ -42,16 +42,18 @@ def identify(
 ) -> IdentifiedOut:
     """Say what the campaign's serving model takes the image for whose bytes are sent. Nothing of it is kept.
 
-    Send one picture of one organism. One is looked at after another, so that a busy moment takes longer.
+    Send one picture of one organism. One is looked at after another; where too many wait, ask again later.
     """
     database = request.app.state.database
     with database.reading() as session:
         asking = visitor(request, session)
         campaign = campaigns.open_door(session, slug, asking.person).campaign
     version = require_model(database, campaign)
-    seen = identify_image(settings, database, campaign, version, content, utc_now())
+    seen = identify_image(settings, database, version, content, utc_now())
     with database.reading() as session:
-        return identified_out(session, request.app.state.similar, campaign, version, seen, asking.language, limit)
+        return identified_out(
+            session, request.app.state.similar, campaign, version, seen, asking.language, limit, asking
+        )
 
 
 def identified_out(
@@ -62,18 +64,26 @@ def identified_out(
     seen: Seen,
     language: str,
     most: int = 5,
+    asking: Visitor | None = None,
 ) -> IdentifiedOut:
-    """Return what a model version says of an image, and what looks like it."""
+    """Return what a model version says of an image, and what looks like it, as far as this visitor may know it.
+
+    None is whoever runs this installation, who may know all.
+    """
     report = report_of(version)
     hits = index.like(session, Asked(seen.vector, version.backbone, (campaign,)), SIMILAR, Narrowed())
     known = identifications.determinations(session, [one for one, _ in hits])
+    if asking is None:
+        told = {key: determination_out(row) for key, row in known.items()}
+    else:
+        told = determinations_out(session, [campaign], asking.person, known, language)
     return IdentifiedOut(
         prediction=prediction_out(learning.told(session, campaign, seen.prediction, version, language, most)),
         n_taxa=seen.n_taxa,
         accuracy=report.accuracy if report.n else None,
         similar=[
-            SimilarOut(figure_id=one, likeness=likeness, determination=determination_out(known[one]))
+            SimilarOut(figure_id=one, likeness=likeness, determination=told[one])
             for one, likeness in hits
-            if one in known
+            if one in told
         ],
     )

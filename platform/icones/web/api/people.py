@@ -9,7 +9,7 @@ from icones.people import service as people
 from icones.taxa import service as taxa
 from icones.web.api.answers import problems
 from icones.web.api.shapes import GrantIn, MemberOut
-from icones.web.visitor import CampaignDoor, DbSession
+from icones.web.visitor import CampaignDoor, DbSession, RowId
 
 router = APIRouter()
 
@@ -51,7 +51,7 @@ def grant(door: CampaignDoor, session: DbSession, given: GrantIn) -> MemberOut:
     summary="Take a role away",
     tags=["people"],
 )
-def revoke(door: CampaignDoor, session: DbSession, person_id: int) -> None:
+def revoke(door: CampaignDoor, session: DbSession, person_id: RowId) -> None:
     """Take a person's role away; what they said stays. For curators."""
     door.require(Role.CURATOR)
     people.keep_a_curator(session, door.campaign.id or 0, person_id)

@@ -169,6 +169,7 @@ class DeterminationOut(BaseModel):
         n_agree=3,
         n_disagree=1,
         decided_at=AT,
+        kept_back="",
     )
     state: DeterminationState
     answer: Answer | None
@@ -177,6 +178,11 @@ class DeterminationOut(BaseModel):
     n_agree: int
     n_disagree: int
     decided_at: datetime
+    kept_back: str = Field(
+        default="",
+        description="Why answers are not told to you yet, in a sentence: your own would be one of the first, which "
+        "are given without seeing any. Empty where nothing is kept back.",
+    )
 
 
 class FigureOut(BaseModel):
@@ -200,6 +206,7 @@ class FigureOut(BaseModel):
             "n_agree": 0,
             "n_disagree": 0,
             "decided_at": AT,
+            "kept_back": "2 people name this one before answers are shown.",
         },
     )
     id: int
@@ -491,6 +498,9 @@ class ModelReportOut(BaseModel):
     model: ModelOut
     report: dict[str, Any]
     parameters: dict[str, Any]
+    sources_left_out: int = Field(
+        default=0, description="So many campaigns that it learned from you do not see; the card is without their rows."
+    )
 
 
 class ExportOut(BaseModel):
@@ -534,7 +544,8 @@ class RulesOut(BaseModel):
         "Left out in a change, this and the next two stay as they are.",
     )
     blind_votes: int | None = Field(
-        default=None, description="How many people name a figure before anybody sees what the model says, 0 to 5."
+        default=None,
+        description="How many people name a figure before answers of others and of the model are shown, 0 to 5.",
     )
     gold_share: float | None = Field(
         default=None, description="Share of questions whose answer a specialist has given already, 0 to 0.2."

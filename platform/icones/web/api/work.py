@@ -17,7 +17,8 @@ from icones.web import jobs as job_pages
 from icones.web.api.answers import exports_out, job_out, model_out, problems
 from icones.web.api.shapes import ExportOut, JobIn, JobOut, ModelOut, ModelReportOut
 from icones.web.curating import csv_answer
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession
+from icones.web.model_privacy import open_report, open_slugs
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, RowId
 
 router = APIRouter(prefix="/campaigns/{slug}")
 CSV: dict[int | str, dict[str, Any]] = {
@@ -42,13 +43,13 @@ def ask_for_job(door: CampaignDoor, session: DbSession, asking: CurrentVisitor, 
 
 
 @router.get("/jobs/{run_id}", responses=problems(401, 403, 404), summary="Read a run", tags=["jobs"])
-def read_job(door: CampaignDoor, session: DbSession, run_id: int) -> JobOut:
+def read_job(door: CampaignDoor, session: DbSession, run_id: RowId) -> JobOut:
     """Give a run with its progress, log and result. For curators."""
     return job_out(job_pages.require_run(session, door, run_id))
 
 
 @router.post("/jobs/{run_id}/cancel", responses=problems(401, 403, 404, 409), summary="Stop a run", tags=["jobs"])
-def cancel_job(door: CampaignDoor, session: DbSession, run_id: int) -> JobOut:
+def cancel_job(door: CampaignDoor, session: DbSession, run_id: RowId) -> JobOut:
     """Ask a run to stop: a waiting one ends here, a running one at its next step. For curators."""
     run = job_pages.require_run(session, door, run_id)
     runner.cancel(session, run, utc_now())
@@ -62,10 +63,16 @@ def list_models(door: CampaignDoor, session: DbSession) -> list[ModelOut]:
 
 
 @router.get("/models/{number}", responses=problems(404), summary="Read a model's report", tags=["models"])
-def read_model(door: CampaignDoor, session: DbSession, number: int) -> ModelReportOut:
-    """Give a version's whole report and the parameters with which it was trained."""
+def read_model(door: CampaignDoor, session: DbSession, asking: CurrentVisitor, number: RowId) -> ModelReportOut:
+    """Give a version's whole report and the parameters with which it was trained.
+
+    What its card says of campaigns that you do not see is left out.
+    """
     version = learning.require_version(session, door.campaign, number)
-    return ModelReportOut(model=model_out(version), report=version.report, parameters=version.parameters)
+    report, left_out = open_report(version.report, open_slugs(session, door, asking.person))
+    return ModelReportOut(
+        model=model_out(version), report=report, parameters=version.parameters, sources_left_out=left_out
+    )
 
 
 @router.get("/exports", responses=problems(401, 403, 404), summary="List exports", tags=["exports"])
@@ -90,7 +97,7 @@ def take_export(door: CampaignDoor, session: DbSession, settings: AppSettings, a
     summary="Download an export",
     tags=["exports"],
 )
-def export_content(request: Request, door: CampaignDoor, session: DbSession, number: int) -> Response:
+def export_content(request: Request, door: CampaignDoor, session: DbSession, number: RowId) -> Response:
     """Give an export's bytes, the same at every download; the columns are told at /data-dictionary. For curators."""
     door.require(Role.CURATOR)
     return csv_answer(request, exports.require(session, door.campaign, number))
