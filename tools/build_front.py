@@ -28,7 +28,7 @@ LOCALE = Path("platform/icones/locale")
 LANGUAGES = ("en", "nl", "de", "fr")
 ERRORS = (
     *("IconesError", "BadInputError", "NotSignedInError", "NotAllowedError", "NotFoundError"),
-    *("ConflictError", "NotReadyError", "ElsewhereError"),
+    *("ConflictError", "NotReadyError", "BusyError", "ElsewhereError"),
 )
 """Whose first argument is a sentence for people; sentences with values in them stay English."""
 KEYWORDS = ("-k", "lazy_text", "-k", "flash:2", "-k", "Problem:3", *(part for name in ERRORS for part in ("-k", name)))

@@ -60,6 +60,17 @@ class NotReadyError(IconesError):
     code = "not-ready"
 
 
+class BusyError(IconesError):
+    """Too many ask for the same at once; a moment later it can be done."""
+
+    status = 503
+    code = "busy"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class ElsewhereError(IconesError):
     """A service that Icones leans on (Commons, Wikidata) did not answer as it should."""
 

@@ -28,8 +28,8 @@ from icones.jobs.care import LOOK_BACK
 from icones.jobs.listing import is_check_due
 from icones.jobs.pens import STOP_PAGE
 from icones.jobs.queue import WIKI_LANE, make_queue
+from icones.learning import newcomers, trials
 from icones.learning import queries as learning
-from icones.learning import trials
 from icones.models import Campaign, JobKind, JobState, Writes
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,12 @@ TRY_AGAIN_AFTER = timedelta(hours=1)
 LOOK_AGAIN_AFTER = timedelta(minutes=5)
 """How long a push that the wiki stopped, or that failed, is left alone."""
 CARE_EVERY = timedelta(hours=1)
+NEW_TAXON_PAUSE = timedelta(minutes=2)
+"""How long after a training the next one waits at least where a new taxon asks for it."""
+NEW_TAXON_REST = 4
+"""And it waits so many times as long as the last one took: trainings for new taxa take a fifth of the time at most."""
+CHOICE_LOOK_EVERY = timedelta(minutes=5)
+"""How often a campaign's verified figures are counted by taxon and source, until there is a first comparison."""
 NAME = "worker"
 
 
@@ -51,6 +57,8 @@ class Clock:
         self._database = database
         self._queue = make_queue(settings)
         self._wiki_lane = make_queue(settings, WIKI_LANE)
+        self._choice_looked: dict[int, datetime] = {}
+        """When each campaign was last looked at for a first comparison."""
 
     @property
     def queues(self) -> tuple[Huey, ...]:
@@ -83,16 +91,25 @@ class Clock:
             for campaign in campaigns.all_open(session):
                 if self._sync_is_due(session, campaign, now):
                     runner.ask(session, JobKind.SYNC, campaign, now, trigger="schedule")
-                if retrain_is_due(session, campaign):
+                if retrain_is_due(session, campaign) or new_taxon_is_due(session, campaign, now):
                     runner.ask(session, JobKind.RETRAIN, campaign, now, trigger="labels")
                 if crowd_is_due(session, campaign):
                     runner.ask(session, JobKind.CROWD, campaign, now, trigger="schedule")
-                if choose_is_due(session, campaign):
+                if self._choose_is_due(session, campaign, now):
                     runner.ask(session, JobKind.CHOOSE, campaign, now, trigger="labels")
                 if push_is_due(session, campaign, now):
                     runner.ask(session, JobKind.PUSH, campaign, now, trigger="schedule")
                 if care_is_due(session, campaign, now):
                     runner.ask(session, JobKind.CARE, campaign, now, trigger="schedule")
+
+    def _choose_is_due(self, session: Session, campaign: Campaign, now: datetime) -> bool:
+        """Say the same as ``choose_is_due``, but look only every few minutes: it goes through all verified figures."""
+        key = campaign.id or 0
+        looked = self._choice_looked.get(key)
+        if looked is not None and now < looked + CHOICE_LOOK_EVERY:
+            return False
+        self._choice_looked[key] = now
+        return choose_is_due(session, campaign)
 
     def _sync_is_due(self, session: Session, campaign: Campaign, now: datetime) -> bool:
         minutes = self._settings.sync_minutes
@@ -126,16 +143,28 @@ class Clock:
 
 
 def retrain_is_due(session: Session, campaign: Campaign) -> bool:
-    """Say whether as many figures were verified since the last training as the campaign asks for."""
+    """Say whether as many figures were verified since the last training, or lost it, as the campaign asks for."""
     if campaign.retrain_after <= 0:
         return False
     last = queries.last_finished(session, campaign.id or 0, [JobKind.RETRAIN])
-    versions = learning.versions(session, campaign.id or 0)
-    since = max(
-        (moment for moment in (last and last.started_at, versions[0].created_at if versions else None) if moment),
-        default=None,
-    )
-    return identifications.n_verified_since(session, campaign.id or 0, since) >= campaign.retrain_after
+    newest = learning.newest_version_at(session, campaign.id or 0)
+    since = max((moment for moment in (last and last.started_at, newest) if moment), default=None)
+    key = campaign.id or 0
+    n_changed = identifications.n_verified_since(session, key, since)
+    return n_changed + identifications.n_unverified_since(session, key, since) >= campaign.retrain_after
+
+
+def new_taxon_is_due(session: Session, campaign: Campaign, now: datetime) -> bool:
+    """Say whether a taxon was verified that no model has learned yet, and the last training was long enough ago."""
+    last = queries.last_finished(session, campaign.id or 0, [JobKind.RETRAIN])
+    since = (last and last.started_at) or learning.newest_version_at(session, campaign.id or 0)
+    if campaign.retrain_after <= 0 or since is None:
+        return False
+    if last is not None and last.started_at is not None and last.finished_at is not None:
+        pause = max(NEW_TAXON_PAUSE, NEW_TAXON_REST * (last.finished_at - last.started_at))
+        if now < last.finished_at + pause:
+            return False
+    return bool(newcomers.unlearned(session, campaign, since))
 
 
 def crowd_is_due(session: Session, campaign: Campaign) -> bool:

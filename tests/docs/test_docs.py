@@ -59,3 +59,11 @@ def test_a_job_is_described(kind: JobKind) -> None:
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8")):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_what_a_benchmark_measured_stands_in_the_documentation(script: Path) -> None:
+    document = (ROOT / "docs/benchmarks.md").read_text("utf-8")
+    for name in re.findall(r'write_section\(\s*"(\w+)"', script.read_text("utf-8")):
+        told = document.partition(f"<!-- {name}: begin -->")[2].partition(f"<!-- {name}: end -->")[0]
+        assert "|---" in told, f"run: make bench B={name}"

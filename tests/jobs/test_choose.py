@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torchvision
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
+from icones import worker
 from icones.campaigns import service as campaigns
 from icones.cli import app as cli
 from icones.clock import utc_now
@@ -27,9 +29,21 @@ from icones.jobs import queries as jobs
 from icones.jobs.all import JOBS
 from icones.jobs.choose import load_exactly
 from icones.jobs.embedding import embed
+from icones.jobs.identify import identify_image
 from icones.jobs.runner import Progress
 from icones.learning import labels, queries, trials
-from icones.models import BackboneTrial, Campaign, JobKind, JobRun, JobState, ModelOrigin, ModelState, Role, SourceKind
+from icones.models import (
+    BackboneTrial,
+    Campaign,
+    Figure,
+    JobKind,
+    JobRun,
+    JobState,
+    ModelOrigin,
+    ModelState,
+    Role,
+    SourceKind,
+)
 from icones.taxa import queries as taxa
 from icones.taxa import service as taxon_service
 from icones.worker import Clock
@@ -55,9 +69,8 @@ def square(colour: tuple[int, int, int], seed: int) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture
-def squares(settings: Settings, database: Database) -> Campaign:
-    """Twenty plates of five species that differ in colour, in turn."""
+def make_squares(settings: Settings, database: Database, n_plates: int = 5 * SOURCES) -> Campaign:
+    """So many plates of five species that differ in colour, in turn."""
     store, now = ImageStore(settings.data_dir / "images"), utc_now()
     words = ("rubra", "viridis", "caerulea", "lutea", "purpurea")
     species = [
@@ -70,7 +83,7 @@ def squares(settings: Settings, database: Database) -> Campaign:
         campaign = campaigns.create(session, None, new, now)
         listing = [
             Listed(key=f"plate-{place:02d}.png", title=f"Plate {place:02d}", width=120, height=120, mime="image/png")
-            for place in range(5 * SOURCES)
+            for place in range(n_plates)
         ]
         illustration_service.save_listing(session, campaign, listing, now)
         rows = illustrations.by_key(session, campaign.id or 0)
@@ -78,6 +91,12 @@ def squares(settings: Settings, database: Database) -> Campaign:
             kept = store.keep(square(COLOURS[place % 5], place))
             illustration_service.image_fetched(session, rows[item.key].id or 0, kept)
     return campaign
+
+
+@pytest.fixture
+def squares(settings: Settings, database: Database) -> Campaign:
+    """Twenty plates of five species that differ in colour, in turn."""
+    return make_squares(settings, database)
 
 
 @pytest.fixture(scope="session")
@@ -160,8 +179,8 @@ def test_a_better_network_is_taken_and_the_old_model_serves_until_the_new_one_is
     assert rows[BLIND]["seconds"] > 0
     assert rows["resnet50"]["problem"]
     assert (trial.n_figures, trial.n_classes, trial.run_id) == (20, 5, run.id)
-    # The campaign has its new network, and people are still served by the old model.
-    assert now_as(database, squares).backbone == "classical"
+    # People are still served by the old model, and its network looks at what is new until the new one serves.
+    assert now_as(database, squares).backbone == ""
     with database.reading() as session:
         serving = queries.champion(session, squares.id or 0)
         assert serving is not None
@@ -169,6 +188,7 @@ def test_a_better_network_is_taken_and_the_old_model_serves_until_the_new_one_is
         assert set(queries.predictions_of(session, before.id or 0, figure_ids(database, squares)))
     (training,) = waiting(database)
     assert (training.kind, training.trigger) == (JobKind.RETRAIN, "choice")
+    assert training.parameters == {"backbone": "classical"}
     done = carry_on(blind, database, training)
     assert done.result["published"], done.log
     with database.reading() as session:
@@ -176,6 +196,7 @@ def test_a_better_network_is_taken_and_the_old_model_serves_until_the_new_one_is
         versions = queries.versions(session, squares.id or 0)
     assert after is not None
     assert after.backbone.startswith("classical")
+    assert now_as(database, squares).backbone == "classical"
     assert [one.state for one in versions] == [ModelState.CHAMPION, ModelState.RETIRED]
 
 
@@ -204,7 +225,29 @@ def test_an_image_that_is_gone_is_left_out(settings: Settings, database: Databas
     assert "4 taxa have" in run.result["why"]
 
 
-def test_the_clock_asks_once_when_there_is_enough(settings: Settings, database: Database, squares: Campaign) -> None:
+def test_where_too_little_is_left_to_train_with_the_new_network_the_present_one_stays_and_answers(
+    blind: Settings, database: Database, squares: Campaign
+) -> None:
+    verify(database, squares, range(20))
+    assert carried_out(blind, database, squares, JobKind.RETRAIN).result["published"]
+    figures = figure_ids(database, squares)
+    with database.writing() as session:  # as after a comparison; then almost all was taken out
+        for figure in figures[1:]:
+            session.get_one(Figure, figure).removed_at = utc_now()
+        asked = runner.ask(session, JobKind.RETRAIN, squares, utc_now(), parameters={"backbone": "classical"})
+    done = carry_on(blind, database, asked)
+    assert (done.state, done.result["published"]) == (JobState.DONE, False), done.log
+    assert now_as(database, squares).backbone == ""
+    with database.reading() as session:
+        champion = queries.champion(session, squares.id or 0)
+    assert champion is not None
+    seen = identify_image(blind, database, champion, square(COLOURS[0], 1), utc_now())
+    assert (seen.prediction.model_version_id, seen.n_taxa) == (champion.id, 5)
+
+
+def test_the_clock_asks_once_when_there_is_enough(
+    settings: Settings, database: Database, squares: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with database.writing() as session:
         session.get_one(Campaign, squares.id).retrain_after = 0
     clock = Clock(settings, database)
@@ -212,6 +255,9 @@ def test_the_clock_asks_once_when_there_is_enough(settings: Settings, database: 
     clock.ask_for_what_is_due()
     assert JobKind.CHOOSE not in {run.kind for run in waiting(database)}
     verify(database, squares, [19])
+    clock.ask_for_what_is_due()
+    assert JobKind.CHOOSE not in {run.kind for run in waiting(database)}  # it has counted a moment ago
+    monkeypatch.setattr(worker, "CHOICE_LOOK_EVERY", timedelta(0))
     clock.ask_for_what_is_due()
     (run,) = [run for run in waiting(database) if run.kind is JobKind.CHOOSE]
     assert run.trigger == "labels"

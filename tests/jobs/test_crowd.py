@@ -12,6 +12,9 @@ from icones.db import Database
 from icones.identifications import crowd, queries
 from icones.identifications import service as identifications
 from icones.identifications.service import Submission
+from icones.jobs import crowd as crowd_job
+from icones.jobs import parts, runner
+from icones.jobs.runner import Progress
 from icones.models import (
     Answer,
     Audience,
@@ -134,6 +137,35 @@ def test_what_guessing_people_agree_on_is_doubted_and_comes_first(
         own = session.get_one(Campaign, wide.id)
         identifications.recompute(session, own, [doubted, sure], utc_now())
     assert task_of(database, doubted).reason == "doubtful"
+
+
+class KilledError(Exception):
+    """The process is gone."""
+
+
+class Halfway(Progress):
+    """The progress of a run that is killed after its first part."""
+
+    def at(self, done: int, total: int | None = None) -> None:
+        raise KilledError
+
+
+def test_a_run_killed_between_two_parts_is_made_good_by_the_next(
+    settings: Settings, database: Database, wide: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = figure_ids(database, wide)[SETTLED : SETTLED + 2]
+    for name in KNOWING[:2]:
+        for figure in (first, second):
+            says(database, somebody(database, wide, name), figure, ADMIRAL)
+    monkeypatch.setattr(parts, "AT_ONCE", SETTLED + 1)
+    with database.writing() as session:
+        run = runner.ask(session, JobKind.CROWD, wide, utc_now())
+    with pytest.raises(KilledError):
+        crowd_job.weigh_votes(settings, database, wide, run, Halfway(database, run.id or 0))
+    assert (task_of(database, first).queue, task_of(database, second).queue) == (Queue.SPECIALIST, Queue.VOLUNTEER)
+    says(database, somebody(database, wide, "Carl"), first, ADMIRAL)  # its quorum: it stays there without the weighing
+    assert weighed(settings, database, wide)["moved"] == 1
+    assert (task_of(database, first).queue, task_of(database, second).queue) == (Queue.SPECIALIST, Queue.SPECIALIST)
 
 
 def test_who_only_repeats_the_screen_trains_nothing(settings: Settings, database: Database, wide: Campaign) -> None:

@@ -185,6 +185,25 @@ def test_the_same_plate_twice_is_one_group_and_comes_apart_when_one_changes(
     assert done.result["near_duplicates"] == sum(key != group for key, group in groups.items())
 
 
+def test_a_damaged_vector_keeps_nobody_from_being_compared(
+    settings: Settings, database: Database, campaign: Campaign, plates: Callable[..., None]
+) -> None:
+    plates(a=noise(1), a_again=scanned_again(noise(1)))
+    embed(settings, database, campaign)
+    a, again = (figure_of(database, campaign, key) for key in ("a", "a_again"))
+    others = set(figure_ids(database, campaign)) - {a, again}
+    for damaged in ({min(others)}, others, others | {a, again}):
+        with database.writing() as session:
+            for figure in damaged:
+                row = session.get_one(Embedding, (figure, VERSION))
+                row.vector = row.vector[:5]
+            session.flush()
+            found = fingerprints.prints(session, campaign, VERSION)
+            assert {key for key, vector in zip(found.ids, found.x, strict=True) if not vector.any()} == damaged
+            changed = fingerprints.new_groups(found).keys()
+            assert a in damaged or changed.isdisjoint({a, again})
+
+
 def test_two_figures_of_one_illustration_are_never_near_duplicates(
     settings: Settings, database: Database, campaign: Campaign, plates: Callable[..., None]
 ) -> None:

@@ -43,8 +43,8 @@ def test_two_campaigns_are_pooled_and_their_results_told_apart(
         seen = set(session.exec(select(Embedding.figure_id)))
         version = queries.champion(session, campaign.id or 0)
         assert version is not None
+        learned = queries.snapshot_of(session, version.id or 0)["labels"]
     assert seen & set(theirs) == {theirs[place] for place in (0, 2, 3, 5, 6, 8)}  # what is not verified is not needed
-    learned = version.snapshot["labels"]
     assert sorted({(one["campaign"], one["taxon"]) for one in learned}) == sorted(
         [("butterflies", ADMIRAL), ("butterflies", LADY), ("moths", ADMIRAL), ("moths", WHITE)]
     )
@@ -84,6 +84,6 @@ def test_a_model_may_sort_by_genus(settings: Settings, database: Database, campa
     with database.reading() as session:
         version = queries.champion(session, campaign.id or 0)
         assert version is not None
-    taxa = {one["taxon"] for one in version.snapshot["labels"]}
+        taxa = {one["taxon"] for one in queries.snapshot_of(session, version.id or 0)["labels"]}
     assert GENUS in taxa
     assert not taxa & {ADMIRAL, LADY}

@@ -6,30 +6,43 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from active_learning import ClassicalDescriptor, ImageError
 from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import Database
-from icones.errors import IconesError
-from icones.jobs import embedding, queries, runner, shard_queries, shards
+from icones.errors import ConflictError, IconesError
+from icones.jobs import embedding, learn, publishing, queries, runner, shard_queries, shards
+from icones.jobs.all import JOBS
 from icones.jobs.embedding import EMBED, embed_only
+from icones.jobs.publishing import SCORE
 from icones.jobs.queue import make_queue
 from icones.jobs.runner import Progress
-from icones.learning import fingerprints
-from icones.models import Campaign, Embedding, Fingerprint, JobKind, JobRun, JobShard, JobState
+from icones.learning import fingerprints, predictions
+from icones.models import (
+    Campaign,
+    Embedding,
+    Fingerprint,
+    JobKind,
+    JobRun,
+    JobShard,
+    JobState,
+    Prediction,
+)
 from icones.worker import Clock
+from tests.jobs.test_bad_input import says_right, served, serves_wholly
 from tests.jobs.test_embedding import image_of
 from tests.jobs.test_worker import wait_for
 from tests.support.campaigns import figure_ids
+from tests.support.voices import verified
 
 VERSION = ClassicalDescriptor().version
 
@@ -189,6 +202,19 @@ def test_a_part_that_fails_is_tried_again(settings: Settings, database: Database
         (JobState.DONE, 1),
         (JobState.DONE, 3),
         (JobState.DONE, 1),
+    ]
+
+
+def test_a_run_takes_no_parts_that_an_earlier_step_left(
+    settings: Settings, database: Database, campaign: Campaign
+) -> None:
+    run_id = begun(database, campaign)
+    cut_up(database, run_id, [1])
+    carry_out(settings, database, campaign, run_id, failing(0, ImageError("It is torn.")), n=2)
+    assert [(part.step, part.state, part.attempts) for part in parts_of(database, run_id)] == [
+        (EMBED, JobState.CANCELLED, 0),
+        ("try", JobState.DONE, 1),
+        ("try", JobState.DONE, 1),
     ]
 
 
@@ -353,3 +379,144 @@ def test_a_run_taken_up_again_cuts_up_only_what_is_left(
         figures[start : start + 2] for start in range(4, 12, 2)
     ]
     assert embedded(database) == Counter(figures)
+
+
+@contextmanager
+def when_cut_up(then: Callable[[int], None]) -> Iterator[None]:
+    """Do something once a run is cut into parts, before its own process takes the first; told the run."""
+    runs: list[int] = []
+
+    def watch(_: object, __: object, statement: str, ___: object, context: Any, ____: bool) -> None:
+        if statement.startswith("INSERT INTO jobshard"):
+            runs.append(context.compiled_parameters[0]["run_id"])
+
+    def strike(_: object) -> None:
+        if runs:
+            run_id = runs[0]
+            runs.clear()
+            then(run_id)
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", watch)
+    sa.event.listen(Session, "after_commit", strike)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Engine, "after_cursor_execute", watch)
+        sa.event.remove(Session, "after_commit", strike)
+
+
+def carried_out(settings: Settings, database: Database, campaign: Campaign, kind: JobKind) -> JobRun:
+    """A run that is carried out here and now, with its scoring in parts."""
+    with database.writing() as session:
+        run_id = runner.ask(session, kind, campaign, utc_now()).id or 0
+    runner.execute(settings, database, run_id, JOBS)
+    return row(database, run_id)
+
+
+def said(database: Database, version_id: int) -> list[dict[str, Any]]:
+    """All that a version says, in full precision."""
+    with database.reading() as session:
+        rows = session.exec(select(Prediction).where(Prediction.model_version_id == version_id)).all()
+        told = [one.model_dump(exclude={"id", "created_at"}) for one in rows]
+    return sorted(told, key=lambda one: one["figure_id"])
+
+
+def scored_again(settings: Settings, database: Database, campaign: Campaign, version_id: int) -> JobRun:
+    """The serving version says everything anew."""
+    with database.writing() as session:
+        predictions.drop(session, version_id)
+    return carried_out(settings, database, campaign, JobKind.PREDICT)
+
+
+def a_few(n: int) -> dict[str, shards.Step]:
+    """What a worker can do that gives up after so many parts."""
+    done: list[int] = []
+
+    def step(*given: Any) -> None:
+        if len(done) == n:
+            raise shards.UnableError("That was enough.")
+        learn.STEPS[SCORE](*given)
+        done.append(1)
+
+    return {SCORE: step}
+
+
+def test_two_workers_share_the_scoring_of_a_run(
+    settings: Settings, database: Database, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(settings, database, campaign)
+    version = serves_wholly(settings, database, campaign)
+    assert {part.step for part in parts_of(database, version.run_id or 0)} == {EMBED}  # twelve are written in one go
+    monkeypatch.setattr(publishing, "PART", 2)
+    alone = scored_again(settings, database, campaign, version.id or 0)
+    assert (alone.state, len({part.holder for part in parts_of(database, alone.id or 0)})) == (JobState.DONE, 1)
+    by_one = said(database, version.id or 0)
+    assert [one["figure_id"] for one in by_one] == figure_ids(database, campaign)
+
+    def help_out(run_id: int) -> None:
+        elsewhere = settings.model_copy(update={"data_dir": settings.data_dir / "empty"})
+        with pytest.raises(shards.UnableError, match="model version 1"):
+            shards.lend_a_hand(elsewhere, database, run_id, learn.STEPS)
+        with pytest.raises(shards.UnableError, match="enough"):
+            shards.lend_a_hand(settings, database, run_id, a_few(3))
+
+    with when_cut_up(help_out):
+        shared = scored_again(settings, database, campaign, version.id or 0)
+    parts = parts_of(database, shared.id or 0)
+    assert (shared.state, shared.result["predicted"]) == (JobState.DONE, 12), shared.log
+    assert [(part.step, part.state, part.attempts) for part in parts] == [(SCORE, JobState.DONE, 1)] * 6
+    assert Counter(part.holder for part in parts).most_common() == [(parts[0].holder, 3), (parts[5].holder, 3)]
+    assert said(database, version.id or 0) == by_one
+
+
+def test_parts_left_half_done_are_taken_up_and_none_is_written_of_a_version_that_was_set_aside(
+    settings: Settings, database: Database, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(settings, database, campaign, [0, 1, 3, 4, 6, 7])
+    verified(database, campaign, [2, 5, 8])
+    monkeypatch.setattr(publishing, "PART", 2)
+    held: list[dict[str, Any]] = []
+
+    def score(part: Mapping[str, Any]) -> None:
+        learn.STEPS[SCORE](settings, database, campaign, part, lambda: None)
+
+    def begin(run_id: int) -> None:
+        """One worker writes a part and dies before it says so, another is slow with the next."""
+        held.extend(shard.payload for _ in range(2) if (shard := take(database, run_id, "another")) is not None)
+        score(held[-2])
+
+    def stop(run_id: int) -> None:
+        begin(run_id)
+        with database.writing() as session:
+            runner.cancel(session, session.get_one(JobRun, run_id), utc_now())
+
+    def die(run_id: int) -> None:
+        begin(run_id)
+        let_time_pass(database, run_id)
+
+    with when_cut_up(stop):
+        assert carried_out(settings, database, campaign, JobKind.RETRAIN).state is JobState.CANCELLED
+    assert [one["figure_id"] for one in said(database, held[0]["version"])] == figure_ids(database, campaign)[:2]
+    assert serves_wholly(settings, database, campaign).number == 1
+    with when_cut_up(die):
+        run = carried_out(settings, database, campaign, JobKind.RETRAIN)
+    assert (run.state, run.result["published"]) == (JobState.DONE, True), run.log
+    parts = parts_of(database, run.id or 0)
+    assert [(part.state, part.attempts) for part in parts] == [*[(JobState.DONE, 2)] * 2, *[(JobState.DONE, 1)] * 4]
+    assert "another" not in {part.holder for part in parts}
+    with pytest.raises(ConflictError, match="set this model aside"):
+        score(held[1])
+    assert said(database, held[0]["version"]) == []
+    champion = serves_wholly(settings, database, campaign)
+    assert (champion.number, says_right(database, campaign, range(12))) == (3, True)
+    before = said(database, champion.id or 0)
+    threads = [threading.Thread(target=score, args=(held[2],)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    score({**held[2], "at": (utc_now() - timedelta(days=1)).isoformat()})
+    assert said(database, champion.id or 0) == before
+    with database.reading() as session:
+        moments = session.exec(select(Prediction.created_at).where(Prediction.model_version_id == champion.id))
+        assert set(moments) == {datetime.fromisoformat(held[2]["at"])}  # what was said later than that stays

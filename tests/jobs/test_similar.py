@@ -2,11 +2,13 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from sqlmodel import Session, select
 from typer.testing import CliRunner, Result
 
@@ -66,13 +68,13 @@ def test_a_kept_index_is_brought_up_to_date_not_built_anew(
     settings: Settings, database: Database, campaign: Campaign, figures: list[int]
 ) -> None:
     folder = settings.data_dir / "index"
-    web = SimilarFigures(folder)
+    web = SimilarFigures(folder, look_every_s=0)
     assert dict(found(database, web, campaign, figures[0]))[figures[1]] < 0.999
     kept = {path: path.read_bytes() for path in folder.iterdir()}
     another_drawing(database, figures[1], like=figures[0])
     with database.writing() as session:
         session.get_one(Figure, figures[3]).removed_at = utc_now()
-    for index in (web, SimilarFigures(folder)):
+    for index in (web, SimilarFigures(folder, look_every_s=0)):
         hits = dict(found(database, index, campaign, figures[0]))
         assert hits[figures[1]] == pytest.approx(1.0, abs=1e-5)
         assert figures[3] not in hits
@@ -83,11 +85,36 @@ def test_a_kept_index_is_brought_up_to_date_not_built_anew(
     assert figures[3] in dict(found(database, web, campaign, figures[0]))
 
 
+def test_what_came_is_looked_for_once_in_a_while_and_what_went_is_noticed_at_once(
+    settings: Settings, database: Database, campaign: Campaign, figures: list[int]
+) -> None:
+    rare, often = (SimilarFigures(settings.data_dir / "index", look_every_s=seconds) for seconds in (3600, 0.05))
+    counts: list[str] = []
+    sa.event.listen(
+        database.engine, "before_cursor_execute", lambda *args: counts.append(args[2]) if "sum(" in args[2] else None
+    )
+    before = found(database, rare, campaign, figures[0])
+    assert dict(before)[figures[1]] < 0.999
+    another_drawing(database, figures[1], like=figures[0])
+    assert [found(database, rare, campaign, figures[0]) for _ in range(5)] == [before] * 5
+    assert len(counts) == 1
+    assert dict(found(database, often, campaign, figures[0]))[figures[1]] == pytest.approx(1.0, abs=1e-5)
+    another_drawing(database, figures[1], like=figures[2])
+    time.sleep(0.06)
+    assert dict(found(database, often, campaign, figures[0]))[figures[1]] < 0.999
+    with database.writing() as session:
+        session.get_one(Figure, figures[3]).removed_at = utc_now()
+    for index in (rare, often):
+        hits = found(database, index, campaign, figures[0])
+        assert figures[3] not in dict(hits)
+        assert len(hits) == 10
+
+
 def test_each_version_of_a_network_has_an_index_of_its_own(
     settings: Settings, database: Database, campaign: Campaign, figures: list[int]
 ) -> None:
     folder = settings.data_dir / "index"
-    index = SimilarFigures(folder)
+    index = SimilarFigures(folder, look_every_s=0)
     before = found(database, index, campaign, figures[0])
     rng = np.random.default_rng(0)
     with database.writing() as session:
@@ -116,7 +143,7 @@ def test_each_version_of_a_network_has_an_index_of_its_own(
 def test_many_search_while_vectors_come_and_go(
     settings: Settings, database: Database, campaign: Campaign, figures: list[int]
 ) -> None:
-    index = SimilarFigures(settings.data_dir / "index")
+    index = SimilarFigures(settings.data_dir / "index", look_every_s=0)
     problems: list[object] = []
     done = threading.Event()
 

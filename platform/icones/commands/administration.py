@@ -14,7 +14,7 @@ from icones.commands.surroundings import JSON, campaign_of, opened, tell
 from icones.errors import BadInputError, ConflictError, NotReadyError
 from icones.jobs import runner
 from icones.jobs.all import JOBS
-from icones.jobs.embedding import STEPS
+from icones.jobs.learn import STEPS
 from icones.jobs.queue import EXIT_BUSY, LEND
 from icones.jobs.shards import UnableError, lend_a_hand
 from icones.models import JobState, Role

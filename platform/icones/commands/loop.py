@@ -98,7 +98,7 @@ def _asked(
             raise BadInputError("Name the campaign to look in: --campaign SHORT-NAME")
         own, by = _campaign(session, slug), {"image": what}
         backbone = index.require_backbone(session, own)
-        asked = Asked(embed_image(settings, own, backbone, Path(what)), backbone, (own,))
+        asked = Asked(embed_image(settings, backbone, Path(what)), backbone, (own,))
     if slug == EVERYWHERE:
         return asked.among(comparable(session, campaigns.visible(session, None, True), asked.backbone)), by
     return asked.among((_campaign(session, slug) if slug else own,)), by
@@ -133,7 +133,7 @@ def identify(
         if not image.is_file():
             raise NotFoundError(f"There is no file {image}.")
         version = require_model(database, own)
-        seen = identify_image(settings, database, own, version, image, utc_now())
+        seen = identify_image(settings, database, version, image, utc_now())
         index = SimilarFigures(settings.data_dir / "index", settings.threads)
         with database.reading() as session:
             result = identified_out(session, index, own, version, seen, "en").model_dump(mode="json")

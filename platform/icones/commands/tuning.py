@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from active_learning import LearningError, in_holdout
-from active_learning.tuning_files import TuningConfig, TuningFigure, install, prepare
+from active_learning import ArtifactError, LearningError, in_holdout
+from active_learning.tuning_files import TUNED_RECORD, TuningConfig, TuningFigure, held, install, prepare
 from icones.commands.surroundings import CAMPAIGN, JSON, campaign_of, console, opened, tell
 from icones.config import Settings
 from icones.db import Database
-from icones.errors import BadInputError, IconesError, NotReadyError
+from icones.errors import BadInputError, ConflictError, IconesError, NotReadyError
 from icones.illustrations.store import ImageStore
 from icones.jobs.embedding import backbone_of
 from icones.learning import labels
@@ -50,9 +50,13 @@ def tune(
             folder = prepare(settings.data_dir / "tuning", begin, figures, settings.weights_dir, asked)
         except (LearningError, ValueError) as error:
             raise BadInputError(str(error)) from error
-        _carry_out(settings, folder, workers, lambda told: None if as_json else console.print(_words(told, epochs)))
-        history = json.loads((folder / "tuned.json").read_text("utf-8"))["history"]
-        name = install(folder, settings.weights_dir, slug[:CALLED])
+        try:
+            with held(folder) as lock:
+                _carry_out(settings, folder, workers, lambda told: _say(told, epochs, as_json), lock)
+                history = json.loads((folder / TUNED_RECORD).read_text("utf-8"))["history"]
+                name = install(folder, settings.weights_dir, slug[:CALLED])
+        except ArtifactError as error:
+            raise ConflictError(str(error)) from error
     result = {"backbone": name, "from": begin, "figures": len(figures), "history": history}
     follows = f"icones choose {slug} compares it with the others on figures it has not seen."
     tell(result, as_json, f"{name} was tuned on {len(figures)} figures. {follows}")
@@ -80,13 +84,21 @@ def to_learn_from(settings: Settings, database: Database, campaign: Campaign) ->
     return found
 
 
-def _words(told: dict[str, Any], epochs: int) -> str:
+def _say(told: dict[str, Any], epochs: int, as_json: bool) -> None:
+    """Tell how an epoch went, to people only."""
+    if as_json:
+        return
     right = f", right on {told['right']:.1%} of what it does not learn from" if "right" in told else ""
-    return f"Epoch {told['epoch']} of {epochs}: loss {told['loss']:.3f}{right}"
+    console.print(f"Epoch {told['epoch']} of {epochs}: loss {told['loss']:.3f}{right}")
 
 
-def _carry_out(settings: Settings, folder: Path, workers: int, on_epoch: Callable[[dict[str, Any]], None]) -> None:
-    """Tune in child processes, several through torchrun; raises IconesError with their last words if they failed."""
+def _carry_out(
+    settings: Settings, folder: Path, workers: int, on_epoch: Callable[[dict[str, Any]], None], lock: int
+) -> None:
+    """Tune in child processes, several through torchrun; raises IconesError with their last words if they failed.
+
+    They keep the folder's lock for as long as they live: if this process is killed, they end with the epoch.
+    """
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
     entry = ["-m", "active_learning.fine_tuning", str(folder), "--threads", str(max(1, settings.threads // workers))]
     launcher = [*torchrun, f"--max-restarts={RESTARTS}"] if workers > 1 else []
@@ -96,7 +108,7 @@ def _carry_out(settings: Settings, folder: Path, workers: int, on_epoch: Callabl
     with (
         said.open("w", encoding="utf-8") as log,
         subprocess.Popen(  # noqa: S603 (our own program)
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, pass_fds=(lock,)
         ) as child,
     ):
         for line in child.stdout or ():

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, func, select
 
+from icones.identifications.machine_queries import WITHOUT_SNAPSHOT
 from icones.models import Export, ModelState, ModelVersion, Prediction
 from icones.taxa.queries import batches
 
@@ -33,6 +34,7 @@ def champion_predictions(session: Session, figure_ids: Collection[int]) -> dict[
             select(Prediction, ModelVersion)
             .join(ModelVersion)
             .where(ModelVersion.state == ModelState.CHAMPION, col(Prediction.figure_id).in_(batch))
+            .options(WITHOUT_SNAPSHOT)
         )
         found |= {one.figure_id: (one, version) for one, version in session.exec(question)}
     return found

@@ -1,20 +1,10 @@
 """After a version serves: what the model may verify alone is verified; what it no longer may goes back to people."""
 
-from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
-
-from sqlmodel import Session
-
-from icones.clock import utc_now
 from icones.db import Database
+from icones.jobs.parts import in_parts
 from icones.jobs.runner import Progress
 from icones.learning import auto, queries
 from icones.models import Campaign, ModelVersion
-
-AT_ONCE = 500
-"""Figures decided in one transaction: people go on naming in between."""
-
-Decide = Callable[[Session, Campaign, Collection[int], datetime], int]
 
 
 def settle(database: Database, campaign: Campaign, progress: Progress) -> int:
@@ -25,8 +15,8 @@ def settle(database: Database, campaign: Campaign, progress: Progress) -> int:
     """
     with database.reading() as session:
         due = auto.due(session, session.get_one(Campaign, campaign.id))
-    released = _in_parts(database, campaign, due.release, auto.release)
-    settled = _in_parts(database, campaign, due.settle, auto.settle)
+    released = in_parts(database, campaign, due.release, auto.release)
+    settled = in_parts(database, campaign, due.settle, auto.settle)
     if released:
         progress.note(f"{released} figures went back to people: the model is not sure enough of them to verify alone.")
     if settled:
@@ -45,19 +35,12 @@ def measured_again(database: Database, campaign: Campaign, version: ModelVersion
         same = session.get_one(ModelVersion, version.id)  # as it was written: lists, where tuples were
         if champion is None or _made_of(champion) != _made_of(same):
             return
-        card = {**champion.report.get("card", {}), "thresholds": same.report["card"]["thresholds"]}
+        anew = same.report.get("card") or {}
+        measured = {part: anew[part] for part in ("thresholds", "pooled", "proof") if part in anew}
+        card = {**champion.report.get("card", {}), **measured}
         champion.report = {**champion.report, "card": card}
         session.add(champion)
 
 
 def _made_of(version: ModelVersion) -> tuple[object, ...]:
     return version.snapshot_hash, version.seed, version.backbone, version.parameters
-
-
-def _in_parts(database: Database, campaign: Campaign, figure_ids: Sequence[int], decide: Decide) -> int:
-    changed = 0
-    for start in range(0, len(figure_ids), AT_ONCE):
-        with database.writing() as session:
-            own = session.get_one(Campaign, campaign.id)
-            changed += decide(session, own, figure_ids[start : start + AT_ONCE], utc_now())
-    return changed

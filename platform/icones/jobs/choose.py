@@ -1,19 +1,17 @@
 """The job that chooses a campaign's backbone: by few-label accuracy on its own verified figures.
 
 Every network at hand looks at a sample of them, in memory; the comparison is kept, and where another network is better
-the campaign takes it and asks for training. The present model serves until that training has published its own.
+training with it is asked for. The present model serves, and its network looks at what is new, until that training has
+published a model of its own: the campaign takes the network in the same moment, or not at all.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import or_
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlmodel import Session
 
 from active_learning import (
     ArtifactError,
@@ -25,7 +23,6 @@ from active_learning import (
     set_threads,
 )
 from active_learning.backbones import available, own_classifier
-from active_learning.choosing import what_is_missing
 from active_learning.embedding import embed_files
 from active_learning.tuning_files import Seen, seen_by
 from icones.clock import utc_now
@@ -37,7 +34,7 @@ from icones.jobs import runner
 from icones.jobs.own_classes import read_labels
 from icones.jobs.runner import Progress
 from icones.learning import queries, trials
-from icones.learning.trials import Figures
+from icones.learning.trials import Comparable, Figures
 from icones.models import Campaign, JobKind, JobRun
 
 SAMPLE = 400
@@ -60,24 +57,32 @@ def choose(
 
     With too few verified figures nothing is compared. Then, before anything is trained, a network is taken whose own
     classes lie within the campaign's scope, if the present one has none. Training is asked for if the backbone was
-    changed, or no model serves yet.
+    changed, or no model serves yet. What a tuned network has seen is left out for all of them; where it has seen too
+    much, or nobody knows what, it is refused, and as the campaign's present network kept.
     """
     set_threads(settings.threads)
+    seen, unknown = _seen(settings, campaign)
+    present = _present(settings, campaign)
     with database.reading() as session:
-        figures, refused = _figures(session, settings, campaign, progress)
-        has_model = queries.champion(session, campaign.id or 0) is not None
-    if missing := what_is_missing(figures.y, figures.groups):
-        found, problems = _by_own_classes(settings, database, campaign, missing, has_model, progress)
+        basis = trials.comparable(session, campaign, SAMPLE, seen, present)
+        has_model = queries.has_champion(session, campaign.id or 0)
+    problems = {**unknown, **basis.refused}
+    if present in unknown:
+        found = Comparison(present, False, f"{present} is kept: {unknown[present]}")
+    elif basis.missing:
+        found = _by_own_classes(settings, database, campaign, basis.missing, has_model, progress)
     else:
-        found, problems = _compared(settings, campaign, figures, progress, refused)
+        found, problems = _compared(settings, campaign, basis, progress, problems)
     progress.note(found.why)
     with database.writing() as session:
         own = session.get_one(Campaign, campaign.id)
-        before = own.backbone
         trials.keep(session, own, found, problems, run.id, utc_now())
         asks = found.is_change or not has_model
+        told = {"backbone": found.chosen} if found.is_change and has_model else {}
+        if found.is_change and not has_model:
+            own.backbone = found.chosen  # nobody is served by the one before
+            session.add(own)
         if asks:
-            told = {"backbone_before": before} if found.is_change else {}
             runner.ask(session, JobKind.RETRAIN, own, utc_now(), trigger="choice", parameters=told)
     return {
         "chosen": found.chosen,
@@ -90,30 +95,16 @@ def choose(
     }
 
 
-def _figures(
-    session: Session, settings: Settings, campaign: Campaign, progress: Progress
-) -> tuple[Figures, dict[str, str]]:
-    """Return what to compare on: nothing that a tuned network has seen; and the networks that cannot be compared so.
-
-    Where too little is left, the tuned networks are refused and the others compared on everything; unless the present
-    one is tuned: then there is nothing to compare it on.
-    """
-    seen, refused = dict[str, Seen](), dict[str, str]()
+def _seen(settings: Settings, campaign: Campaign) -> tuple[dict[str, Seen], dict[str, str]]:
+    """Return what each tuned candidate was tuned on, and of which this is not known."""
+    seen, unknown = dict[str, Seen](), dict[str, str]()
     for name in candidates(settings, campaign):
         try:
-            seen[name] = seen_by(name, settings.weights_dir)
+            if found := seen_by(name, settings.weights_dir):
+                seen[name] = found
         except ArtifactError as error:
-            refused[name] = str(error)
-    tuned = {name: one for name, one in seen.items() if one}
-    if not tuned:
-        return trials.figures(session, campaign, SAMPLE), refused
-    unseen = trials.figures(session, campaign, SAMPLE, reduce(or_, tuned.values()))
-    missing = what_is_missing(unseen.y, unseen.groups)
-    if missing and _present(settings, campaign) not in tuned:
-        why = f"Without the figures it was tuned on, {missing}"
-        return trials.figures(session, campaign, SAMPLE), refused | dict.fromkeys(tuned, why)
-    progress.note(f"The figures that {', '.join(tuned)} was tuned on are left out.")
-    return unseen, refused
+            unknown[name] = str(error)
+    return seen, unknown
 
 
 def _present(settings: Settings, campaign: Campaign) -> str:
@@ -133,9 +124,10 @@ class _Looks:
 
 
 def _compared(
-    settings: Settings, campaign: Campaign, figures: Figures, progress: Progress, refused: Mapping[str, str]
+    settings: Settings, campaign: Campaign, basis: Comparable, progress: Progress, refused: Mapping[str, str]
 ) -> tuple[Comparison, dict[str, str]]:
     """Let each candidate that is not refused look at the figures, and compare; also why some could not be tried."""
+    figures = basis.figures
     looks = _Looks(np.ones(len(figures.ids), dtype=bool), problems=dict(refused))
     for name in candidates(settings, campaign):
         if name in refused:
@@ -166,7 +158,9 @@ def _compared(
         seed=campaign.seed,
         joins=sum(longest[:2]) < LONGEST,
     )
-    return replace(found, results=tuple(_with_version(row, looks.versions) for row in found.results)), looks.problems
+    less = f" {basis.n_left_out} verified figures are left out for all, as a network was tuned on their sources."
+    results = tuple(_with_version(row, looks.versions) for row in found.results)
+    return replace(found, why=found.why + (less if basis.n_left_out else ""), results=results), looks.problems
 
 
 def _with_version(row: dict[str, Any], versions: Mapping[str, str]) -> dict[str, Any]:
@@ -208,12 +202,12 @@ def _look(settings: Settings, backbone: Backbone, figures: Figures, looks: _Look
 
 def _by_own_classes(
     settings: Settings, database: Database, campaign: Campaign, missing: str, has_model: bool, progress: Progress
-) -> tuple[Comparison, dict[str, str]]:
+) -> Comparison:
     """Without figures to compare on, take the network that knows most taxa of the scope, if the present knows none."""
     present = _present(settings, campaign)
     keep = Comparison(present, False, f"{present} is kept: {missing}")
     if has_model or campaign.root_taxon_qid is None:
-        return keep, {}
+        return keep
     known: dict[str, int] = {}
     for name in candidates(settings, campaign):
         classifier = own_classifier(name, settings.weights_dir)
@@ -223,6 +217,6 @@ def _by_own_classes(
             progress.note(f"{name}: {known[name]} of its own classes are taxa within the scope.")
     best = max(known, key=lambda name: known[name], default=present)
     if known.get(present, 0) >= SMALLEST or known.get(best, 0) < SMALLEST:
-        return keep, {}
+        return keep
     why = f"{best} is taken, as it knows {known[best]} taxa within the scope by itself; nothing was compared: {missing}"
-    return Comparison(best, True, why), {}
+    return Comparison(best, True, why)

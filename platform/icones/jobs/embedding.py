@@ -16,19 +16,23 @@ from sqlmodel import Session
 from active_learning import (
     Backbone,
     ImageError,
+    LearningError,
     embed_files,
     load_backbone,
     open_figure,
     perceptual_hash,
     set_threads,
 )
+from active_learning.embedding import NO_VECTOR
+from active_learning.weights import find_weights
 from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import Database
+from icones.errors import NotReadyError
 from icones.illustrations.store import ImageStore
 from icones.jobs import shards
 from icones.jobs.runner import Progress
-from icones.learning import fingerprints, service
+from icones.learning import fingerprints, label_queries, service
 from icones.learning.fingerprints import Looked
 from icones.learning.service import ToEmbed
 from icones.models import Campaign, JobRun
@@ -43,6 +47,10 @@ PARTS_FROM = 2
 HASHES_AT_ONCE = 64
 PROBLEMS_TOLD = 20
 """How many unreadable figures the log names."""
+BLIND_FROM = 5
+"""So many figures must be without a vector, and be more than those with one, before it is the network's fault."""
+BLIND_AT_ONCE = 64
+"""After so many the others are not waited for."""
 
 
 Look = Callable[[Sequence[ToEmbed]], Iterator[int]]
@@ -50,7 +58,10 @@ Look = Callable[[Sequence[ToEmbed]], Iterator[int]]
 
 
 @lru_cache(maxsize=4)
-def _backbone(name: str, weights: Path | None, from_hub: bool) -> tuple[Backbone, tuple[str, ...]]:
+def _backbone(
+    name: str, weights: Path | None, from_hub: bool, found: tuple[tuple[str, int, int], ...]
+) -> tuple[Backbone, tuple[str, ...]]:
+    """Load a network once. ``found`` is what its files are now: others in their place are loaded anew."""
     said: list[str] = []
     backbone = load_backbone(name, weights, allow_hub=from_hub, on_notice=said.append)
     return backbone, tuple(said)
@@ -58,13 +69,38 @@ def _backbone(name: str, weights: Path | None, from_hub: bool) -> tuple[Backbone
 
 def backbone_of(settings: Settings, campaign: Campaign, note: Callable[[str], None]) -> Backbone:
     """Return the network that embeds this campaign's figures; what it has to say goes to ``note``."""
-    name = campaign.backbone or settings.backbone
+    return network(settings, campaign.backbone, note)
+
+
+def network(settings: Settings, name: str, note: Callable[[str], None]) -> Backbone:
+    """Return the network of this name, or the installation's where it is empty; what it has to say goes to ``note``."""
+    name = name or settings.backbone
     if name != CLASSICAL:
         set_threads(settings.threads)  # loads torch, which the built-in descriptor has no use for
-    backbone, said = _backbone(name, settings.weights_dir, settings.weights_from_hub)
+    found = _files(name, settings.weights_dir)
+    backbone, said = _backbone(name, settings.weights_dir, settings.weights_from_hub, found)
     for words in said:
         note(words)
     return backbone
+
+
+def network_of_version(settings: Settings, version: str) -> Backbone:
+    """Return the network that makes vectors of this version; NotReadyError where its weights are not at hand."""
+    said: list[str] = []
+    try:
+        backbone = network(settings, service.network_of(version), said.append)
+    except (LearningError, ValueError) as error:
+        raise NotReadyError(f"The network {version} cannot be used: {error}") from error
+    if backbone.version != version:
+        raise NotReadyError(f"The network {version} is not at hand; its weights would give {backbone.version}.")
+    return backbone
+
+
+def _files(name: str, weights: Path | None) -> tuple[tuple[str, int, int], ...]:
+    """Return the weights of a network's parts as they are on the disk now: path, time and size."""
+    found = [path for part in name.split("+") if (path := find_weights(part, weights)) is not None]
+    files = [file for path in found for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
 def embed_only(
@@ -79,8 +115,10 @@ def embed(
 ) -> dict[str, Any]:
     """Let a network look at the figures it has yet to see, and find the near-duplicates among all figures.
 
-    Kept batch by batch, so that a kill loses little. Returns for the run's result how many were ``embedded`` now, and
-    how many figures of the campaign are ``unreadable`` and ``near_duplicates`` of an earlier one.
+    Kept batch by batch, so that a kill loses little. Returns for the run's result how many were ``embedded`` now, how
+    many figures of the campaign are ``unreadable`` and ``near_duplicates`` of an earlier one, and, if any, of how many
+    the network made nothing: ``without_vector``. These are tried again, by another network or the next time. Raises
+    NotReadyError if they are most of all.
     """
     store = ImageStore(settings.data_dir / "images")
     with database.writing() as session:
@@ -91,9 +129,10 @@ def embed(
     progress.step(f"Looking at {len(waiting)} figures with {backbone.name}", 0, len(waiting))
 
     def look(items: Sequence[ToEmbed]) -> Iterator[int]:
-        return _embed_items(settings, database, backbone, items)
+        return _embed_items(settings, database, campaign, backbone, items)
 
     _go_through(settings, database, campaign, progress, EMBED, waiting, backbone.version, look)
+    blind = _without_vector(database, campaign, progress, backbone, waiting)
     with database.reading() as session:
         older = fingerprints.without_fingerprint(session, campaign, backbone.version)
         elsewhere = service.to_embed_elsewhere(session, campaign, backbone.version)
@@ -102,7 +141,23 @@ def embed(
         _go_through(settings, database, campaign, progress, ELSEWHERE, elsewhere, backbone.version, look)
     if older:
         _take_fingerprints(settings, database, campaign, progress, older, backbone.version)
-    return _outcome(database, campaign, progress, backbone.version, waiting)
+    return _outcome(database, campaign, progress, backbone.version, waiting, blind)
+
+
+def _without_vector(
+    database: Database, campaign: Campaign, progress: Progress, backbone: Backbone, waiting: Sequence[ToEmbed]
+) -> set[int]:
+    """Return the figures that were looked at in vain, named in the log; NotReadyError if they are most of all."""
+    if not waiting:
+        return set()
+    with database.reading() as session:
+        blind = {one.figure_id for one in service.to_embed(session, campaign, backbone.version)}
+        given = label_queries.n_usable(session, campaign.id or 0, backbone.version)
+    blind &= {item.figure_id for item in waiting}
+    for figure_id in sorted(blind)[:PROBLEMS_TOLD]:
+        progress.note(f"Figure {figure_id}: {NO_VECTOR}. It is tried again the next time.")
+    _require_sight(backbone, len(blind), given, BLIND_FROM)
+    return blind
 
 
 def _forget_damaged(database: Database, campaign: Campaign, progress: Progress, backbone: Backbone) -> None:
@@ -184,12 +239,13 @@ def _embed_waiting(
     waiting: Callable[[Session, Campaign, str, Collection[int]], list[ToEmbed]],
 ) -> None:
     version, figures = payload["backbone"], payload["figures"]
-    backbone = backbone_of(settings, campaign, lambda words: log.warning("%s", words))
-    if backbone.version != version:
-        raise shards.UnableError(f"This worker has {backbone.version}, but the run needs {version}.")
+    try:
+        backbone = network_of_version(settings, version)
+    except NotReadyError as error:
+        raise shards.UnableError(str(error)) from error
     with database.reading() as session:
         items = waiting(session, campaign, version, figures)
-    for _ in _embed_items(settings, database, backbone, items):
+    for _ in _embed_items(settings, database, campaign, backbone, items):
         alive()
 
 
@@ -208,18 +264,39 @@ STEPS: Mapping[str, shards.Step] = {EMBED: _embed_part, HASH: _hash_part, ELSEWH
 """Which step of a run does what with one part."""
 
 
-def _embed_items(settings: Settings, database: Database, backbone: Backbone, items: Sequence[ToEmbed]) -> Iterator[int]:
-    """Embed figures and take their fingerprints, batch by batch; yields how many each held once it is kept."""
+def _embed_items(
+    settings: Settings, database: Database, campaign: Campaign, backbone: Backbone, items: Sequence[ToEmbed]
+) -> Iterator[int]:
+    """Embed figures and take their fingerprints, batch by batch; yields how many each held once it is kept.
+
+    A figure of which the network makes nothing is left as it was: that is no fault of the image. Raises NotReadyError
+    where these are more than all figures of the campaign that it gave a vector.
+    """
     store = ImageStore(settings.data_dir / "images")
     files = [(store.path(item.image_sha1), item.box) for item in items]
+    with database.reading() as session:
+        given = label_queries.n_usable(session, campaign.id or 0, backbone.version)
+    none = 0
     for batch in embed_files(backbone, files, threads=settings.threads, also=perceptual_hash):
+        unreadable = {place: words for place, words in batch.problems.items() if words != NO_VECTOR}
         looked = Looked(
             [items[place] for place in batch.positions],
             batch.vectors,
             batch.extra,
-            [(items[place], words) for place, words in batch.problems.items()],
+            [(items[place], words) for place, words in unreadable.items()],
         )
-        yield _keep(database, backbone.version, looked)
+        given += len(batch.positions)
+        none += (blind := len(batch.problems) - len(unreadable))
+        yield _keep(database, backbone.version, looked) + blind
+        _require_sight(backbone, none, given, BLIND_AT_ONCE)
+
+
+def _require_sight(backbone: Backbone, none: int, given: int, least: int) -> None:
+    """Raise NotReadyError if a network gave no vector for so many figures at least, and for most of all."""
+    if none >= least and none > given:
+        none_of = f"{none} of {none + given} figures"
+        words = f"{backbone.name} gave no usable vector for {none_of}: its weights must be damaged."
+        raise NotReadyError(f"{words} Put sound ones in their place, or choose another network; then start this again.")
 
 
 def _hash_items(settings: Settings, database: Database, version: str, items: Sequence[ToEmbed]) -> Iterator[int]:
@@ -249,7 +326,12 @@ def _keep(database: Database, version: str, looked: Looked) -> int:
 
 
 def _outcome(
-    database: Database, campaign: Campaign, progress: Progress, version: str, waiting: Sequence[ToEmbed]
+    database: Database,
+    campaign: Campaign,
+    progress: Progress,
+    version: str,
+    waiting: Sequence[ToEmbed],
+    blind: Collection[int],
 ) -> dict[str, Any]:
     """Find the near-duplicates, and say in numbers and in the log what the run came to."""
     with database.reading() as session:
@@ -262,14 +344,14 @@ def _outcome(
     with database.reading() as session:
         problems = fingerprints.problems_of(session, campaign.id or 0)
         groups = fingerprints.groups_of(session, campaign.id or 0)
-        still = {item.figure_id for item in service.to_embed(session, campaign, version)} if waiting else set()
     for problem in problems[:PROBLEMS_TOLD]:
         progress.note(f"{problem.title}: {problem.words}")
     if len(problems) > PROBLEMS_TOLD:
         progress.note(f"… and {len(problems) - PROBLEMS_TOLD} more that could not be looked at.")
-    failed = {problem.figure_id for problem in problems}
+    failed = {problem.figure_id for problem in problems} | set(blind)
     return {
-        "embedded": sum(item.figure_id not in still and item.figure_id not in failed for item in waiting),
+        "embedded": sum(item.figure_id not in failed for item in waiting),
         "unreadable": len(problems),
         "near_duplicates": sum(group != key for key, group in groups.items()),
+        **({"without_vector": len(blind)} if blind else {}),
     }

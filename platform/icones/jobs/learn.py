@@ -1,7 +1,7 @@
 """The learning jobs: figures embedded, a model trained and published if it is better, questions put in order."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from active_learning import (
     Backbone,
     LearningError,
     NotEnoughDataError,
+    Taxonomy,
     TrainedModel,
     TrainingConfig,
     TrainingSet,
@@ -27,7 +28,8 @@ from active_learning import (
 from icones.clock import utc_now
 from icones.config import Settings
 from icones.db import Database
-from icones.jobs import alone, own_classes, publishing
+from icones.errors import NotReadyError
+from icones.jobs import alone, embedding, own_classes, publishing, shards
 from icones.jobs.embedding import backbone_of, embed
 from icones.jobs.runner import Progress
 from icones.learning import label_queries, labels, queries
@@ -36,13 +38,22 @@ from icones.models import Campaign, JobRun, ModelOrigin, ModelVersion
 from icones.taxa import service as taxa
 
 QID = re.compile(r"\bQ\d+\b")
+STEPS: Mapping[str, shards.Step] = {**embedding.STEPS, **publishing.STEPS}
+"""Which step of a run does what with one part, for workers that lend it a hand."""
 
 
 def predict(
     settings: Settings, database: Database, campaign: Campaign, run: JobRun, progress: Progress
 ) -> dict[str, Any]:
-    """Embed what is new and predict everything with the serving model, without training."""
-    embedded = embed(settings, database, campaign, progress, backbone_of(settings, campaign, progress.note))
+    """Embed what is new and predict everything with the serving model, without training.
+
+    The network is the serving model's, whichever the next one will be trained with.
+    """
+    with database.reading() as session:
+        champion = queries.champion(session, campaign.id or 0)
+    serving = _network_of(settings, champion, progress) if champion else None
+    backbone = serving or backbone_of(settings, campaign, progress.note)
+    embedded = embed(settings, database, campaign, progress, backbone)
     said = publishing.serve_again(settings, database, campaign, progress)
     publishing.prepare_similar(settings, database, campaign)
     return {**embedded, "predicted": said}
@@ -53,10 +64,17 @@ def retrain(
 ) -> dict[str, Any]:
     """Embed what is new, train on what is known, and publish the challenger if it is better than the champion.
 
-    With too little to learn from nothing is published; the figures to ask first are chosen for variety instead.
+    With too little to learn from nothing is published; the figures to ask first are chosen for variety instead. Where
+    the run was asked for with another ``backbone`` than the campaign's, it becomes the campaign's if its model serves.
     """
     publishing.clear_unfinished(database, campaign)
-    backbone = backbone_of(settings, campaign, progress.note)
+    name = str(run.parameters.get("backbone", campaign.backbone))
+    try:
+        backbone = embedding.network(settings, name, progress.note)
+    except (LearningError, ValueError):
+        _keep_serving(settings, database, campaign, "", progress)
+        raise
+    _keep_serving(settings, database, campaign, backbone.version, progress)
     embedded = embed(settings, database, campaign, progress, backbone)
     with database.reading() as session:
         gathered = labels.gather(session, campaign, backbone.version)
@@ -88,10 +106,11 @@ def retrain(
     folder = publishing.keep(settings, campaign, challenger)
     version = _version(campaign, run, challenger, verdict, folder, gathered)
     if verdict.publish:
-        publishing.publish(database, campaign, version, challenger, verdict.reason, progress)
+        publishing.publish(settings, database, campaign, version, challenger, verdict.reason, progress, name)
     else:
         publishing.keep_back(database, campaign, version, verdict.reason, progress)
-        _back_to_the_network_before(database, campaign, run, progress)
+        if name != campaign.backbone:
+            progress.note("The model of the newly chosen network is no better: the present network stays.")
         alone.measured_again(database, campaign, version)
         publishing.serve_again(settings, database, campaign, progress)
     publishing.prepare_similar(settings, database, campaign)
@@ -108,16 +127,28 @@ def _is_served(settings: Settings, database: Database, campaign: Campaign) -> bo
         return False
 
 
-def _back_to_the_network_before(database: Database, campaign: Campaign, run: JobRun, progress: Progress) -> None:
-    """Undo a change of network whose model is no better: the comparison that chose it rests on few names a taxon."""
-    before = run.parameters.get("backbone_before")
-    if before is None:
+def _keep_serving(settings: Settings, database: Database, campaign: Campaign, version: str, progress: Progress) -> None:
+    """Let the serving model say what it can of new figures before another network looks at all of them, for hours.
+
+    Nothing is done where that is the network it has itself, in this ``version``.
+    """
+    with database.reading() as session:
+        champion = queries.champion(session, campaign.id or 0)
+    if champion is None or champion.backbone == version or not _is_served(settings, database, campaign):
         return
-    with database.writing() as session:
-        own = session.get_one(Campaign, campaign.id)
-        own.backbone = str(before)
-        session.add(own)
-    progress.note("The model of the newly chosen network is no better: the network before it is used again.")
+    serving = _network_of(settings, champion, progress)
+    if serving is not None:
+        embed(settings, database, campaign, progress, serving)
+        publishing.serve_again(settings, database, campaign, progress)
+
+
+def _network_of(settings: Settings, version: ModelVersion, progress: Progress) -> Backbone | None:
+    """Return the network of a model version; None, said in the log, where it cannot be had any more."""
+    try:
+        return embedding.network_of_version(settings, version.backbone)
+    except NotReadyError as error:
+        progress.note(f"{error} Of new figures model version {version.number} says nothing.")
+        return None
 
 
 def _lend(
@@ -131,7 +162,7 @@ def _lend(
 ) -> ModelVersion | None:
     """Let the network's own classes serve where no model does, so that people get suggestions from the first day."""
     with database.reading() as session:
-        if queries.champion(session, campaign.id or 0) is not None:
+        if queries.has_champion(session, campaign.id or 0):
             return None
     lent = own_classes.lend(settings, database, campaign, run, backbone, data, progress)
     if lent is not None:
@@ -167,6 +198,7 @@ def _judge(
     with database.reading() as session:
         version = queries.champion(session, campaign.id or 0)
         theirs = label_queries.vectors_of(session, data.ids, version.backbone) if version else {}
+        snapshot = queries.snapshot_of(session, version.id or 0) if version else {}
     champion, champion_x, seen, without = None, None, set(), "This is the first model."
     if version is not None:
         try:
@@ -176,7 +208,7 @@ def _judge(
             progress.note(str(error))
             without = f"It takes the place of model version {version.number}, which cannot be used."
         else:
-            seen = _learned_by(version, champion)
+            seen = _learned_by(snapshot, champion)
             if champion.backbone != data.backbone:
                 data = data.take([row for row, key in enumerate(data.ids) if key in theirs])
                 champion_x = np.stack([theirs[key] for key in data.ids]) if len(data) else None
@@ -185,16 +217,27 @@ def _judge(
     if champion is not None and version is not None and version.origin is ModelOrigin.BORROWED:
         verdict = may_follow(challenger, champion, data, gathered.taxonomy, champion_x)
     else:
-        verdict = compare(challenger, champion, data, campaign.seed, champion_x, seen, without)
+        tree, renamed = _tree_of_both(database, challenger, champion, data)
+        verdict = compare(challenger, champion, data, tree, campaign.seed, champion_x, seen, without, renamed)
     return replace(verdict, reason=_named(database, verdict.reason))
 
 
-def _learned_by(version: ModelVersion, model: TrainedModel) -> set[int]:
-    """Return the figures a version learned from, under the sources they had then."""
+def _tree_of_both(
+    database: Database, challenger: TrainedModel, champion: TrainedModel | None, data: TrainingSet
+) -> tuple[Taxonomy, dict[str, str]]:
+    """Return the tree above all that was named and that either model names, and what merged items are called now."""
+    qids = {*challenger.classes, *(champion.classes if champion else ())}
+    with database.reading() as session:
+        renamed = taxa.current(session, qids)
+        return labels.taxonomy_of(session, {*data.y, *renamed.values()}), renamed
+
+
+def _learned_by(snapshot: Mapping[str, Any], model: TrainedModel) -> set[int]:
+    """Return the figures a version learned from by its snapshot, under the sources they had then."""
     borrowed, config = set(model.borrowed_groups), model.config
     return {
         int(label["figure"])
-        for label in version.snapshot.get("labels", ())
+        for label in snapshot.get("labels", ())
         if label["group"] in borrowed or not in_holdout(label["group"], config.holdout_fraction, config.seed)
     }
 

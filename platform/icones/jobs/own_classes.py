@@ -117,7 +117,7 @@ def lend(
         run_id=run.id,
         created_at=utc_now(),
     )
-    publishing.publish(database, campaign, version, model, why, progress)
+    publishing.publish(settings, database, campaign, version, model, why, progress)
     return version
 
 

@@ -30,6 +30,14 @@ def unfinished(session: Session, campaign_id: int | None, kind: JobKind) -> JobR
     ).first()
 
 
+def not_begun(session: Session, campaign_id: int | None, kind: JobKind) -> JobRun | None:
+    """Return the run of this kind that waits in a campaign, locked: nobody claims it before this session has ended."""
+    question = select(JobRun).where(
+        JobRun.campaign_id == campaign_id, JobRun.kind == kind, JobRun.state == JobState.QUEUED
+    )
+    return session.exec(question.order_by(col(JobRun.id)).limit(1).with_for_update()).first()
+
+
 def of_campaign(session: Session, campaign_id: int, limit: int) -> Sequence[JobRun]:
     """Return a campaign's latest runs, newest first."""
     question = select(JobRun).where(JobRun.campaign_id == campaign_id)

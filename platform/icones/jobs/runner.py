@@ -48,14 +48,20 @@ def ask(
     trigger: str = "person",
     parameters: Mapping[str, Any] | None = None,
     another: bool = False,
+    afresh: bool = False,
 ) -> JobRun:
     """Put a run in the queue and return it; one that waits or goes on already is returned instead of a second.
 
-    ``another`` asks for one of its own in any case (for kinds that may go on several times at once).
+    ``another`` asks for one of its own in any case (for kinds that may go on several times at once). ``afresh`` asks
+    for one that begins after this: what goes on already may have read what was changed just now.
     """
     campaign_id = campaign.id if campaign else None
-    known = None if another else queries.unfinished(session, campaign_id, kind)
+    find = queries.not_begun if afresh else queries.unfinished
+    known = None if another else find(session, campaign_id, kind)
     if known is not None:
+        if afresh:
+            known.trigger, known.asked_by = trigger, person.id if person else None  # it shall do what is asked now
+            session.add(known)
         if parameters and known.state is JobState.QUEUED:
             known.parameters = {**known.parameters, **parameters}  # it has not begun: it can do this too
             session.add(known)

@@ -1,6 +1,6 @@
 """All SQL about the parts of runs that any worker may carry out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,14 +38,17 @@ def _run_is(*states: JobState) -> sa.ColumnElement[bool]:
     return sa.exists().where(col(JobRun.id) == col(JobShard.run_id), col(JobRun.state).in_(states))
 
 
-def claim(session: Session, run_id: int, holder: str, now: datetime, until: datetime) -> JobShard | None:
-    """Take the next free part of a run that goes on, and return it; None where there is none.
+def claim(
+    session: Session, run_id: int, holder: str, now: datetime, until: datetime, steps: Collection[str] | None = None
+) -> JobShard | None:
+    """Take the next free part of a run that goes on, of these steps if they are told; None where there is none.
 
     One UPDATE. On PostgreSQL a part that another worker is just taking is passed over; on SQLite writers wait.
     """
     free = (
         select(JobShard.id)
         .where(JobShard.run_id == run_id, _is_free(now), _run_is(JobState.RUNNING))
+        .where(sa.true() if steps is None else col(JobShard.step).in_(list(steps)))
         .order_by(col(JobShard.number))
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -74,7 +74,7 @@ def carry_out(
             progress.at(done, total)
             if done == total:
                 return
-            shard = _take(database, run_id, holder)
+            shard = _take(database, run_id, holder, [name])
             if shard is None:
                 time.sleep(LOOK_AGAIN_S)
             else:
@@ -87,10 +87,11 @@ def carry_out(
 def lend_a_hand(settings: Settings, database: Database, run_id: int, steps: Mapping[str, Step]) -> int:
     """Carry out parts of a run that goes on elsewhere until none is free, or ``LEND_S`` have passed; return how many.
 
-    Raises UnableError if this worker cannot do them; they are left to the others.
+    Parts of other steps than ``steps`` are left to the others, and so are those for which this worker lacks something;
+    then UnableError is raised.
     """
     holder, until, done = _own_name(), time.monotonic() + LEND_S, 0
-    while time.monotonic() < until and (shard := _take(database, run_id, holder)) is not None:
+    while time.monotonic() < until and (shard := _take(database, run_id, holder, steps)) is not None:
         with database.reading() as session:
             campaign = session.get_one(Campaign, session.get_one(JobRun, run_id).campaign_id)
         _carry_one(settings, database, campaign, shard, steps[shard.step], lambda: None)
@@ -119,10 +120,10 @@ def _count_done(database: Database, run_id: int, name: str) -> int:
         return shard_queries.counts(session, run_id, name).get(JobState.DONE, 0)
 
 
-def _take(database: Database, run_id: int, holder: str) -> JobShard | None:
+def _take(database: Database, run_id: int, holder: str, steps: Collection[str]) -> JobShard | None:
     now = utc_now()
     with database.writing() as session:
-        return shard_queries.claim(session, run_id, holder, now, now + LEASE)
+        return shard_queries.claim(session, run_id, holder, now, now + LEASE, steps)
 
 
 def _carry_one(

@@ -14,7 +14,6 @@ from icones.models import (
     Identification,
     Illustration,
     IllustrationState,
-    Prediction,
     Skip,
 )
 from icones.taxa.queries import batches
@@ -61,15 +60,9 @@ def unnamed_among(session: Session, campaign_id: int, figure_ids: Collection[int
     return found
 
 
-def skipped_among(session: Session, person_id: int, figure_ids: Collection[int], after: datetime) -> set[int]:
-    """Return which of these figures a person has passed over since ``after``."""
-    found: set[int] = set()
-    for batch in batches(sorted(figure_ids)):
-        question = select(Skip.figure_id).where(
-            Skip.person_id == person_id, Skip.at > after, col(Skip.figure_id).in_(batch)
-        )
-        found |= set(session.exec(question))
-    return found
+def skipped(session: Session, person_id: int, after: datetime) -> set[int]:
+    """Return the figures that a person has passed over since ``after``."""
+    return set(session.exec(select(Skip.figure_id).where(Skip.person_id == person_id, Skip.at > after)))
 
 
 def made_at(session: Session, campaign_id: int, backbone: str) -> datetime | None:
@@ -83,18 +76,28 @@ def of_figures(session: Session, campaign_id: int, backbone: str) -> dict[int, i
     question = select(Cluster.number, Cluster.figure_ids).where(
         Cluster.campaign_id == campaign_id, Cluster.backbone == backbone
     )
-    return {figure_id: number for number, members in session.exec(question) for figure_id in members}
+    return {figure_id: abs(number) for number, members in session.exec(question) for figure_id in members}
 
 
 def clusters(session: Session, campaign_id: int, after: int, most: int) -> Sequence[Cluster]:
-    """Return up to ``most`` groups of a campaign with numbers above ``after``: the largest have the lowest numbers."""
+    """Return up to ``most`` groups of a campaign with numbers above ``after``: the largest have the lowest numbers.
+
+    From 0 on these are the groups that wait: the number of one that is done stands below zero (``put_away``).
+    """
     question = select(Cluster).where(Cluster.campaign_id == campaign_id, Cluster.number > after)
     return session.exec(question.order_by(col(Cluster.number)).limit(most)).all()
 
 
 def cluster(session: Session, campaign_id: int, number: int) -> Cluster | None:
-    """Return one group of a campaign."""
-    return session.exec(select(Cluster).where(Cluster.campaign_id == campaign_id, Cluster.number == number)).first()
+    """Return one group of a campaign, done or not."""
+    question = select(Cluster).where(Cluster.campaign_id == campaign_id, col(Cluster.number).in_((number, -number)))
+    return session.exec(question).first()
+
+
+def put_away(session: Session, row: Cluster, *, is_done: bool) -> None:
+    """Let a group no longer be among those that wait, or again: it keeps its number, below zero while it is done."""
+    row.number = -abs(row.number) if is_done else abs(row.number)
+    session.add(row)
 
 
 def replace_clusters(session: Session, campaign_id: int, rows: Iterable[Cluster]) -> None:
@@ -102,17 +105,6 @@ def replace_clusters(session: Session, campaign_id: int, rows: Iterable[Cluster]
     session.exec(sa.delete(Cluster).where(col(Cluster.campaign_id) == campaign_id))
     session.add_all(rows)
     session.flush()
-
-
-def best_leaves(session: Session, version_id: int, figure_ids: Collection[int]) -> dict[int, str]:
-    """Return for each of these figures the taxon that a model version thinks most probable."""
-    found: dict[int, str] = {}
-    for batch in batches(sorted(figure_ids)):
-        question = select(Prediction.figure_id, Prediction.ranked).where(
-            Prediction.model_version_id == version_id, col(Prediction.figure_id).in_(batch)
-        )
-        found |= {figure_id: ranked[0]["qid"] for figure_id, ranked in session.exec(question) if ranked}
-    return found
 
 
 def given_together(session: Session, person_id: int, at: datetime) -> Sequence[Identification]:

@@ -13,6 +13,7 @@ from sqlmodel import Session
 from active_learning import look_alikes
 from icones.campaigns.service import Door
 from icones.errors import BadInputError, ConflictError, NotFoundError
+from icones.identifications import machine_queries
 from icones.identifications import queries as identification_queries
 from icones.identifications import service as identifications
 from icones.identifications.service import Submission
@@ -26,6 +27,8 @@ LEAST, MOST = 2, 60
 """Figures in a group: fewer are no group, more are not seen at a glance."""
 AT_A_TIME = 200
 """So many groups are looked through for one page; what waits behind them comes when these are done."""
+AT_ONCE = 50
+"""So many more are read at least, where of some that were read nothing waits for this person."""
 
 
 @dataclass(frozen=True)
@@ -124,13 +127,14 @@ def of_figures(session: Session, campaign: Campaign, backbone: str) -> dict[int,
 def waiting(session: Session, campaign: Campaign, person: Person, now: datetime) -> Waiting:
     """Return the groups that wait for this person, without figures that were named or passed over meanwhile."""
     version, after = queries.champion(session, campaign.id or 0), 0
+    skipped = cluster_queries.skipped(session, person.id or 0, now - SKIPPED_FOR)
     groups: list[Group] = []
     while len(groups) < AT_A_TIME:
-        rows = cluster_queries.clusters(session, campaign.id or 0, after, AT_A_TIME)
+        rows = cluster_queries.clusters(session, campaign.id or 0, after, max(AT_A_TIME - len(groups), AT_ONCE))
         if not rows:
             break
         after = rows[-1].number
-        left = _left(session, campaign, person, rows, now)
+        left = _left(session, campaign, skipped, rows)
         groups += _grouped(session, rows, left, version.id if version else None)
     groups.sort(key=lambda one: (-len(one.figure_ids), -one.cohesion, one.number))
     is_all = not cluster_queries.clusters(session, campaign.id or 0, after, 1)
@@ -138,21 +142,25 @@ def waiting(session: Session, campaign: Campaign, person: Person, now: datetime)
 
 
 def _left(
-    session: Session, campaign: Campaign, person: Person, rows: Sequence[Cluster], now: datetime
+    session: Session, campaign: Campaign, skipped: Collection[int], rows: Sequence[Cluster]
 ) -> dict[int, tuple[int, ...]]:
     """Return what still waits in each of these groups, by number; groups of which too little is left are absent."""
-    members = {figure_id for row in rows for figure_id in row.figure_ids}
-    waiting = cluster_queries.unnamed_among(session, campaign.id or 0, members)
-    waiting -= cluster_queries.skipped_among(session, person.id or 0, members, now - SKIPPED_FOR)
-    left = {row.number: tuple(one for one in row.figure_ids if one in waiting) for row in rows}
-    return {number: figures for number, figures in left.items() if len(figures) >= LEAST}
+    members = _large_enough({row.number: [one for one in row.figure_ids if one not in skipped] for row in rows})
+    asked = {figure_id for one in members.values() for figure_id in one}
+    waiting = cluster_queries.unnamed_among(session, campaign.id or 0, asked)
+    return _large_enough({number: [one for one in figures if one in waiting] for number, figures in members.items()})
+
+
+def _large_enough(groups: Mapping[int, Sequence[int]]) -> dict[int, tuple[int, ...]]:
+    return {number: tuple(figures) for number, figures in groups.items() if len(figures) >= LEAST}
 
 
 def _grouped(
     session: Session, rows: Sequence[Cluster], left: Mapping[int, tuple[int, ...]], version_id: int | None
 ) -> list[Group]:
     figures = {figure_id for one in left.values() for figure_id in one}
-    best = cluster_queries.best_leaves(session, version_id, figures) if version_id else {}
+    said = machine_queries.best_leaves(session, version_id, figures) if version_id else []
+    best = {figure_id: qid for figure_id, qid, _ in said}
     called = taxon_service.current(session, best.values())
     groups = []
     for row in rows:
@@ -196,6 +204,7 @@ def name_all(
             shown={"cluster": number, "figures": form.n_shown},
         )
         given.append(identifications.submit(session, person, figure_id, said, now).identification)
+    _put_away_or_back(session, door, number)
     return Named(tuple(given), len(earlier) == len(keys))
 
 
@@ -213,6 +222,14 @@ def _require_in(session: Session, door: Door, number: int, figure_ids: Collectio
         raise ConflictError("The groups were made anew meanwhile. Reload the page and look again.")
 
 
+def _put_away_or_back(session: Session, door: Door, number: int) -> None:
+    """Put a group away of which too little is left for anybody, and back where enough waits again."""
+    row = cluster_queries.cluster(session, door.campaign.id or 0, number)
+    if row is not None:
+        left = cluster_queries.unnamed_among(session, door.campaign.id or 0, row.figure_ids)
+        cluster_queries.put_away(session, row, is_done=len(left) < LEAST)
+
+
 def undo(session: Session, door: Door, person: Person, identification_id: int, now: datetime) -> int:
     """Take back all that one form said of a group, known by one of its identifications; return how many."""
     together = said_together(session, person, identification_id)
@@ -222,6 +239,7 @@ def undo(session: Session, door: Door, person: Person, identification_id: int, n
         determination = identifications.withdraw(session, person, row.id or 0, now)
         if determination.campaign_id != door.campaign.id:
             raise NotFoundError("There is no such identification in this campaign.")
+    _put_away_or_back(session, door, together[0].shown["cluster"])
     return len(together)
 
 

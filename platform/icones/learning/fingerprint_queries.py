@@ -1,7 +1,6 @@
 """All SQL about fingerprints, and about which figures a network has yet to see. Whole campaigns: no row by row."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,8 @@ from numpy.typing import NDArray
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
-from icones.learning.vectors import to_matrix, whole
+from icones.learning import label_queries
+from icones.learning.vectors import whole
 from icones.models import Embedding, Figure, Fingerprint, Illustration, IllustrationState
 from icones.taxa.queries import batches
 
@@ -31,7 +31,6 @@ class Seen(NamedTuple):
     phash: str | None
     problem: str | None
     group_id: int | None
-    hashed_at: datetime | None
 
 
 def seen(session: Session, campaign_id: int, backbone: str, only: Collection[int] | None = None) -> list[Seen]:
@@ -47,7 +46,6 @@ def seen(session: Session, campaign_id: int, backbone: str, only: Collection[int
             col(Fingerprint.phash),
             col(Fingerprint.problem),
             col(Fingerprint.group_id),
-            col(Fingerprint.created_at),
         )
         .join(Illustration, col(Illustration.id) == col(Figure.illustration_id))
         .outerjoin(Embedding, (col(Embedding.figure_id) == col(Figure.id)) & (col(Embedding.backbone) == backbone))
@@ -155,18 +153,14 @@ def forget(session: Session, figure_ids: Collection[int]) -> None:
 
 
 def matrix(session: Session, backbone: str, figure_ids: Sequence[int]) -> NDArray[np.float32]:
-    """Return the vectors of these figures under one backbone, a row each, zero where there is none: (n, d).
+    """Return the vectors of these figures under one backbone, a row each, zero where none or a damaged one is: (n, d).
 
     Read part by part into place: the vectors of a large campaign are hundreds of megabytes.
     """
-    rows = np.zeros((0, 0), dtype=np.float32)
+    rows = np.zeros((len(figure_ids), 0), dtype=np.float32)
     place = {figure_id: number for number, figure_id in enumerate(figure_ids)}
     for batch in batches(figure_ids):
-        question = select(Embedding.figure_id, Embedding.vector).where(
-            Embedding.backbone == backbone, col(Embedding.figure_id).in_(batch)
-        )
-        for figure_id, vector in session.exec(question):
-            row = to_matrix([vector])[0]
+        for figure_id, row in label_queries.vectors_of(session, batch, backbone, rows.shape[1] or None).items():
             if not rows.size:
                 rows = np.zeros((len(place), len(row)), dtype=np.float32)
             rows[place[figure_id]] = row

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlmodel import Session
 
 from active_learning import near_duplicate_groups
+from active_learning.embedding import NO_VECTOR
 from icones.learning import fingerprint_queries
 from icones.learning.service import ToEmbed, keep_embeddings, made_from
 from icones.models import Campaign
@@ -85,12 +86,13 @@ def without_fingerprint(
 def forget_mended(session: Session, campaign_id: int, kept_at: Callable[[str], datetime | None]) -> None:
     """Let figures be tried again whose image was kept anew after it could not be looked at.
 
-    ``kept_at`` tells when the image of a name was last kept, None where it is not there.
+    ``kept_at`` tells when the image of a name was last kept, None where it is not there. A network that made nothing
+    of an image says nothing about the image: what was once written down as its problem is forgotten too.
     """
     mended = []
     for row, _, illustration in fingerprint_queries.problems(session, campaign_id):
         moment = kept_at(illustration.image_sha1)
-        if moment is not None and moment > row.created_at:
+        if row.problem == NO_VECTOR or (moment is not None and moment > row.created_at):
             mended.append(row.figure_id)
     fingerprint_queries.forget(session, mended)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import sqlalchemy as sa
@@ -70,6 +71,25 @@ def determined(session: Session, campaign_ids: Collection[int], state: Determina
         )
     )
     return [Labelled(*row) for row in session.execute(question.order_by(col(Figure.id)))]
+
+
+def first_verified(session: Session, campaign_id: int, since: datetime) -> set[str]:
+    """Return the taxa of which people verified a figure after this moment, and none before it."""
+    taxon = col(Determination.taxon_qid)
+    question = (
+        select(taxon)
+        .join(Figure, col(Figure.id) == Determination.figure_id)
+        .where(
+            Determination.campaign_id == campaign_id,
+            Determination.state == DeterminationState.VERIFIED,
+            Determination.by_people(),
+            taxon.is_not(None),
+            col(Figure.removed_at).is_(None),
+        )
+        .group_by(taxon)
+        .having(func.min(col(Determination.decided_at)) > since)
+    )
+    return {qid for qid in session.exec(question) if qid is not None}
 
 
 def stated(session: Session, campaign_id: int) -> list[Labelled]:
@@ -201,10 +221,9 @@ def matrix(session: Session, campaign_id: int, backbone: str) -> tuple[NDArray[n
     return ids[:place], x[:place]
 
 
-def vectors_of(session: Session, figure_ids: Sequence[int], backbone: str) -> dict[int, Floats]:
-    """Return the vectors (d,) of those of these figures that have one, damaged ones left out."""
+def vectors_of(session: Session, figure_ids: Sequence[int], backbone: str, dim: int | None = None) -> dict[int, Floats]:
+    """Return the vectors (d,) of those of these figures that have one, damaged ones left out; see ``whole`` for dim."""
     found: dict[int, Floats] = {}
-    dim: int | None = None
     for batch in batches(sorted(figure_ids)):
         question = select(Embedding.figure_id, Embedding.vector).where(
             col(Embedding.figure_id).in_(batch), Embedding.backbone == backbone

@@ -59,7 +59,7 @@ def gather(session: Session, campaign: Campaign, backbone: str) -> Gathered:
     labels = _labels(session, own, list(slugs), opinions)
     vectors = queries.vectors_of(session, list(labels), backbone)
     kept = [labels[key] for key in sorted(labels) if key in vectors]
-    names = _names(session, campaign, [row.qid for _, _, row in kept])
+    names = counted_as(session, campaign, [row.qid for _, _, row in kept])
     groups = grouped([row for _, _, row in kept], queries.near_duplicates(session, list(slugs)))
     record: list[dict[str, Any]] = [
         {
@@ -119,7 +119,7 @@ def _rows(figure_ids: Sequence[int], vectors: Mapping[int, Floats]) -> Floats:
     return np.stack([vectors[key] for key in figure_ids]).astype(np.float32)
 
 
-def _names(session: Session, campaign: Campaign, qids: Sequence[str]) -> dict[str, str]:
+def counted_as(session: Session, campaign: Campaign, qids: Sequence[str]) -> dict[str, str]:
     """Return for each name what it counts as: merged items as their target, and taken up to the campaign's rank."""
     now_called = taxon_service.current(session, qids)
     if not campaign.model_rank:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
 from active_learning import Judged, entropy, margin
@@ -59,15 +60,22 @@ def _told(qid: str, probability: float) -> dict[str, Any]:
 
 
 def write(session: Session, told: Sequence[dict[str, Any]]) -> None:
-    """Write rows of predictions; what the version said of these figures before is replaced."""
+    """Write rows of predictions, all of one version and moment; what it said of these figures before is replaced.
+
+    What it said later than that stays, so that rows may be written twice, by two at once and too late.
+    """
     for batch in batches(sorted({row["figure_id"] for row in told})):
         session.execute(
             sa.delete(Prediction).where(
-                col(Prediction.model_version_id) == told[0]["model_version_id"], col(Prediction.figure_id).in_(batch)
+                col(Prediction.model_version_id) == told[0]["model_version_id"],
+                col(Prediction.figure_id).in_(batch),
+                col(Prediction.created_at) <= told[0]["created_at"],
             )
         )
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(Prediction).on_conflict_do_nothing(index_elements=["model_version_id", "figure_id"])
     for start in range(0, len(told), AT_ONCE):
-        session.execute(sa.insert(Prediction), list(told[start : start + AT_ONCE]))
+        session.connection().execute(statement, list(told[start : start + AT_ONCE]))
 
 
 def drop(session: Session, version_id: int) -> None:

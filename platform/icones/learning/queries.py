@@ -5,6 +5,10 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
+from icones.identifications.machine_queries import WITHOUT_SNAPSHOT
+from icones.identifications.machine_queries import champion as champion  # for all who ask about learning
+from icones.identifications.machine_queries import has_champion as has_champion
+from icones.identifications.machine_queries import snapshot_of as snapshot_of
 from icones.models import (
     Determination,
     DeterminationState,
@@ -19,21 +23,29 @@ from icones.models import (
 from icones.taxa.queries import batches, merged_from
 
 
-def champion(session: Session, campaign_id: int) -> ModelVersion | None:
-    """Return the model version that serves a campaign."""
-    return session.exec(
-        select(ModelVersion).where(ModelVersion.campaign_id == campaign_id, ModelVersion.state == ModelState.CHAMPION)
-    ).first()
-
-
 def versions(session: Session, campaign_id: int) -> Sequence[ModelVersion]:
-    """Return all model versions of a campaign, newest first."""
-    question = select(ModelVersion).where(ModelVersion.campaign_id == campaign_id)
+    """Return all model versions of a campaign without their snapshots, newest first."""
+    question = select(ModelVersion).where(ModelVersion.campaign_id == campaign_id).options(WITHOUT_SNAPSHOT)
     return session.exec(question.order_by(col(ModelVersion.number).desc())).all()
 
 
+def n_labels(session: Session, campaign_id: int) -> dict[int, int]:
+    """Return from how many labels each model version of a campaign learned, by its number; counted by the database."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"  # it is slow at cutting a document out of another
+    told = (col(ModelVersion.snapshot), "$.labels") if is_sqlite else (col(ModelVersion.snapshot)["labels"],)
+    count = func.coalesce(func.json_array_length(*told), 0)
+    question = select(ModelVersion.number, count).where(ModelVersion.campaign_id == campaign_id)
+    return dict(session.exec(question).all())
+
+
+def newest_version_at(session: Session, campaign_id: int) -> datetime | None:
+    """Return when a campaign's newest model version was made; None before the first."""
+    question = select(func.max(ModelVersion.created_at)).where(ModelVersion.campaign_id == campaign_id)
+    return session.exec(question).one()
+
+
 def version(session: Session, campaign_id: int, number: int) -> ModelVersion | None:
-    """Return one model version of a campaign."""
+    """Return one model version of a campaign, whole."""
     return session.exec(
         select(ModelVersion).where(ModelVersion.campaign_id == campaign_id, ModelVersion.number == number)
     ).first()
@@ -77,11 +89,12 @@ def newest_backbone(session: Session, campaign_id: int) -> str | None:
 
 
 def prediction(session: Session, figure_id: int) -> tuple[Prediction, ModelVersion] | None:
-    """Return the serving model's answer for a figure."""
+    """Return the serving model's answer for a figure, and the model without its snapshot."""
     question = (
         select(Prediction, ModelVersion)
         .join(ModelVersion)
         .where(Prediction.figure_id == figure_id, ModelVersion.state == ModelState.CHAMPION)
+        .options(WITHOUT_SNAPSHOT)
     )
     return session.exec(question).first()
 
@@ -137,6 +150,7 @@ def predictions_by_version(
             select(Prediction, ModelVersion)
             .join(ModelVersion)
             .where(col(Prediction.figure_id).in_(batch), col(ModelVersion.published_at).is_not(None))
+            .options(WITHOUT_SNAPSHOT)
         )
         for row, version in session.exec(question.order_by(col(ModelVersion.number))):
             found.setdefault(row.figure_id, []).append((row, version))

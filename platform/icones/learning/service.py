@@ -16,8 +16,6 @@ from icones.learning.vectors import to_bytes
 from icones.models import (
     Campaign,
     DeterminationState,
-    Figure,
-    Illustration,
     ModelState,
     ModelVersion,
     Prediction,
@@ -103,13 +101,13 @@ class Suggestions:
         return self.stand in (NEAR, FAR)
 
 
-def source_of(figure: Figure, illustration: Illustration) -> str:
-    """Return what a figure's vector is made from: another image or box makes it stale."""
-    return made_from(illustration.image_sha1, figure.box)
+def network_of(version: str) -> str:
+    """Return the name of the network that makes vectors of this version; of joined ones all names."""
+    return "+".join(part.rpartition("@")[0] for part in version.split("+"))
 
 
 def made_from(image_sha1: str, box: str | None) -> str:
-    """Return the same for the name of an image and a box on it."""
+    """Return what a figure's vector is made from, the name of an image and a box: another one makes it stale."""
     return f"{image_sha1} {box or 'whole'}"
 
 
@@ -188,12 +186,17 @@ def require_version(session: Session, campaign: Campaign, number: int) -> ModelV
 def serve_version(session: Session, campaign: Campaign, number: int, why: str, now: datetime) -> ModelVersion:
     """Let a version serve that served before; the present one is retired. The caller asks for new predictions.
 
-    What the version said when it last served is still there, so that nobody meets an empty page meanwhile.
+    What the version said when it last served is still there, so that nobody meets an empty page meanwhile. The
+    campaign takes the version's network with it: else its next model would be trained with the other one again.
     """
     version = require_version(session, campaign, number)
     if version.state is not ModelState.RETIRED:
         raise ConflictError("Only a version that served before can be put back.")
     version.retired_at = None
+    before = queries.champion(session, campaign.id or 0)
+    if before is None or network_of(before.backbone) != network_of(version.backbone):
+        campaign.backbone = network_of(version.backbone)
+        session.add(campaign)
     return record_version(session, campaign, version, ModelState.CHAMPION, f"{version.verdict} {why}".strip(), now)
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+import math
 import threading
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,6 +29,8 @@ EVERYWHERE = "*"
 """In the place of a campaign's short name: all campaigns that a person may see."""
 CHANGED, CHANGED_SHARE = 1_000, 0.1
 """An index is built anew when more of its vectors came or went since: either bound may be passed, not both."""
+LOOK_EVERY_S = 3.0
+"""So long what was found of a campaign's vectors is taken for true: to count them takes longer than to search."""
 LATE = timedelta(seconds=10)
 """So long may pass between the time a vector bears and the moment it can be seen."""
 
@@ -68,12 +72,15 @@ class SimilarFigures:
     """The similarity indexes of all campaigns, one a campaign and backbone version, kept in ``folder``.
 
     A vector that came, changed or went since an index was made is put right in memory before the search; the index is
-    built anew where there are many. Searches under way go on in the one they began in.
+    built anew where there are many. Searches under way go on in the one they began in. Whether anything came or changed
+    is asked once in ``look_every_s``; a figure that went is noticed at once.
     """
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
+    def __init__(self, folder: Path, threads: int = 1, look_every_s: float = LOOK_EVERY_S) -> None:
         self._folder = folder
         self._threads = threads
+        self._look_every_s = look_every_s
+        self._looked: dict[tuple[int, str], float] = {}
         self._held: dict[tuple[int, str], _Held] = {}
         self._locks: dict[tuple[int, str], threading.Lock] = {}
 
@@ -116,9 +123,17 @@ class SimilarFigures:
             allowed = np.array(found, dtype=np.int64)
             if not len(allowed):
                 return []
+        hits = self._nearest(session, asked, k, allowed)
+        if len(similar_queries.shown_among(session, [one for one, _ in hits], asked.backbone)) < len(hits):
+            hits = self._nearest(session, asked, k, allowed, afresh=True)
+        return hits
+
+    def _nearest(
+        self, session: Session, asked: Asked, k: int, allowed: NDArray[np.int64] | None, *, afresh: bool = False
+    ) -> list[tuple[int, float]]:
         hits: list[tuple[int, float]] = []
         for campaign in asked.places:
-            index = self.index(session, campaign, asked.backbone)
+            index = self.index(session, campaign, asked.backbone, afresh=afresh)
             if index is not None:
                 hits += index.search(asked.vector, k, exclude=asked.exclude, allowed=allowed)
         return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
@@ -136,14 +151,22 @@ class SimilarFigures:
             raise NotReadyError("The model has not looked at the figures of this campaign yet.")
         return found
 
-    def index(self, session: Session, campaign: Campaign, backbone: str) -> SimilarityIndex | None:
+    def index(
+        self, session: Session, campaign: Campaign, backbone: str, *, afresh: bool = False
+    ) -> SimilarityIndex | None:
         """Return an index of the vectors of this moment: from memory, from its file, or built; None without vectors.
 
+        The one in memory is taken as it is if it was looked after within ``look_every_s``, unless asked ``afresh``.
         While another thread brings it up to date, the one of a moment ago is returned.
         """
         key = (campaign.id or 0, backbone)
+        held, moment = self._held.get(key), time.monotonic()
+        if held is not None and not afresh and moment < self._looked.get(key, -math.inf) + self._look_every_s:
+            return held.index
+        self._looked[key] = moment
         now = similar_queries.standing(session, *key)
         if now.n == 0:
+            self._held.pop(key, None)
             return None
         held = self._held.get(key)
         if held is not None and held.standing == now:

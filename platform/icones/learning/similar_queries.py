@@ -55,6 +55,25 @@ def embedded(session: Session, campaign_id: int, backbone: str) -> Sequence[int]
     return session.exec(select(Embedding.figure_id).where(*_shown(campaign_id, backbone))).all()
 
 
+def shown_among(session: Session, figure_ids: Collection[int], backbone: str) -> set[int]:
+    """Return those of these figures, of whatever campaign, that can be shown and have a vector of this backbone."""
+    found: set[int] = set()
+    for batch in batches(sorted(figure_ids)):
+        question = (
+            select(Embedding.figure_id)
+            .join(Figure, col(Figure.id) == Embedding.figure_id)
+            .join(Illustration, col(Illustration.id) == Figure.illustration_id)
+            .where(
+                col(Embedding.figure_id).in_(batch),
+                Embedding.backbone == backbone,
+                col(Figure.removed_at).is_(None),
+                Illustration.state == IllustrationState.READY,
+            )
+        )
+        found |= set(session.exec(question))
+    return found
+
+
 def embedded_since(session: Session, campaign_id: int, backbone: str, since: datetime) -> Sequence[int]:
     """Return those of these figures whose vector was made at ``since`` or later."""
     question = select(Embedding.figure_id).where(*_shown(campaign_id, backbone))
