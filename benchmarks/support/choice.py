@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from active_learning import Taxonomy, borrowed_head, compare_backbones, fit_head, scientific_name
 from active_learning.backbones import own_classifier
-from active_learning.choosing import sample
+from active_learning.comparable import sample
 from active_learning.metrics import balanced_accuracy
 from benchmarks.support.embedded import BACKBONES, butterflies, embedded, tree, tree_plates
 from benchmarks.support.report import markdown

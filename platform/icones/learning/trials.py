@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from active_learning import Comparison, Taxonomy
-from active_learning.choosing import LEAST_CLASSES, LEAST_SOURCES, drawn_classes, sample, unseen_by_all
+from active_learning.comparable import LEAST_CLASSES, LEAST_SOURCES, drawn_classes, sample, unseen_by_all
 from active_learning.tuning_files import Seen
 from icones.learning import label_queries, trial_queries
 from icones.learning.label_queries import Labelled

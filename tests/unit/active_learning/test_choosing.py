@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from active_learning import Comparison, Taxonomy, compare_backbones
-from active_learning.choosing import (
+from active_learning.choosing import MARGIN
+from active_learning.comparable import (
     LEAST_CLASSES,
     LEAST_SOURCES,
-    MARGIN,
     drawn_classes,
     sample,
     unseen_by_all,
