@@ -245,11 +245,13 @@ def main() -> None:
     words.add_argument("--questions", type=int, default=200)
     words.add_argument("--pgvector-up-to", type=int, default=100_000)
     given = words.parse_args()
-    rows = [row for n in given.sizes for row in measure(n, given.questions, given.pgvector_up_to)]
-    text = table(rows, [n for n in given.sizes if n > given.pgvector_up_to])
+    rows: list[Row] = []
+    for place, n in enumerate(given.sizes):
+        rows += measure(n, given.questions, given.pgvector_up_to)
+        text = table(rows, [size for size in given.sizes[: place + 1] if size > given.pgvector_up_to])
+        if given.write:  # a million takes long: what there is by then is kept
+            write_section("similarity", text, "Figures that look alike", INTRODUCTION)
     print(text)
-    if given.write:
-        write_section("similarity", text, "Figures that look alike", INTRODUCTION)
 
 
 if __name__ == "__main__":
