@@ -102,7 +102,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     run = request.getfixturevalue("postgres_admin").execute
     name = f"test_{abs(hash(request.node.nodeid)) % 10**12}"
-    run(f"CREATE DATABASE {name} TEMPLATE icones_template")
+    # Copying files needs a checkpoint, which costs nothing without fsync, and takes a third of the time.
+    run(f"CREATE DATABASE {name} TEMPLATE icones_template STRATEGY FILE_COPY")
     yield request.getfixturevalue("postgres").get_uri(name)
     run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 

@@ -6,6 +6,7 @@ each other at the start instead of failing in the middle. PostgreSQL needs none 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +74,27 @@ class Database:
 
     def require_current_schema(self) -> None:
         """Raise NotReadyError unless the schema is the one this version needs."""
-        head = ScriptDirectory.from_config(self._alembic()).get_current_head()
         with self._engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
-        if found != head:
+        if found != _newest_schema():
             raise NotReadyError("The database is not at this version's schema. Run: icones migrate")
 
     def _alembic(self) -> alembic.config.Config:
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(bundled("migrations")).replace("%", "%%"))
+        config = _migrations()
         config.attributes["engine"] = self._engine
         return config
+
+
+def _migrations() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(bundled("migrations")).replace("%", "%%"))
+    return config
+
+
+@cache
+def _newest_schema() -> str | None:
+    """The revision of this version's schema; read once a process, as each migration is compiled for it."""
+    return ScriptDirectory.from_config(_migrations()).get_current_head()
 
 
 def let_go(session: Session) -> None:
