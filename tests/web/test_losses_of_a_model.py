@@ -5,11 +5,10 @@ from collections.abc import Callable
 from starlette.testclient import TestClient
 
 from active_learning import Report
-from icones.clock import utc_now
 from icones.db import Database
-from icones.learning import service
-from icones.models import Campaign, ModelState, ModelVersion
+from icones.models import Campaign, ModelState
 from tests.support.campaigns import ADMIRAL, LADY, WHITE
+from tests.support.foretold import recorded
 
 VERDICT = {
     "publish": False, "reason": "", "n": 90, "n_groups": 90, "challenger_accuracy": 0.913, "champion_accuracy": 0.87,
@@ -26,20 +25,9 @@ VERDICT = {
 def test_every_taxon_that_loses_figures_is_told(
     database: Database, campaign: Campaign, client_of: Callable[..., TestClient]
 ) -> None:
-    now = utc_now()
-    version = ModelVersion(
-        campaign_id=campaign.id or 0,
-        number=1,
-        backbone="classical@1",
-        folder="models/1",
-        snapshot_hash="ab" * 32,
-        seed=7,
-        report=Report("nothing").to_dict() | {"verdict": VERDICT},
-        created_at=now,
-    )
     with database.writing() as session:
-        own = session.get_one(Campaign, campaign.id)
-        service.record_version(session, own, version, ModelState.REJECTED, "Kept back.", now)
+        report = Report("nothing").to_dict() | {"verdict": VERDICT}
+        recorded(session, campaign, ModelState.REJECTED, report=report)
     page = client_of().get("/c/butterflies/models/1").text
     assert "Taxa on which it is right less often" in page
     rows = [part.split("</tr>")[0] for part in page.split("<tr>") if ">loses too many<" in part or "<td" in part]

@@ -31,6 +31,7 @@ from icones.models import BackboneTrial, Campaign, JobKind, ModelState, ModelVer
 from icones.people import service as people
 from icones.web.model_card import plain
 from tests.support.campaigns import ADMIRAL, LADY, WHITE, make_campaign
+from tests.support.foretold import recorded
 from tests.support.people import csrf_of
 from tests.support.voices import carried_out, verified
 
@@ -170,7 +171,7 @@ def carded(settings: Settings, database: Database, campaign: Campaign) -> ModelC
     """
     verified(database, campaign, range(6))
     _show(database, make_campaign(settings, database, utc_now(), per_kind=1, slug=OTHER), Visibility.PUBLIC)
-    evidence, now = _evidence(), utc_now()
+    evidence = _evidence()
     with database.writing() as session:
         tree = labels.taxonomy_of(session, evidence.classes)
         scores = np.linspace(0.0, 1.0, 100)
@@ -185,19 +186,16 @@ def carded(settings: Settings, database: Database, campaign: Campaign) -> ModelC
             notes=(f"Mind {WHITE}.",),
         )
         report = measure(evidence.proba, evidence.y, evidence.classes, evidence.groups, tree, "holdout").to_dict()
-        version = ModelVersion(
-            campaign_id=campaign.id or 0,
-            number=1,
+        recorded(
+            session,
+            campaign,
+            why="Published: it is better.",
             backbone="classical@1",
-            folder="models/1",
             snapshot_hash="ab" * 32,
             snapshot={"labels": LABELS},
             seed=7,
             report=report | {"card": card.to_dict(), "verdict": VERDICT},
-            created_at=now,
         )
-        own = session.get_one(Campaign, campaign.id)
-        service.record_version(session, own, version, ModelState.CHAMPION, "Published: it is better.", now)
     return card
 
 
