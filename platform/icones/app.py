@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 
 from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.sessions import SessionMiddleware
@@ -26,6 +27,10 @@ CONTENT_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'self' {oauth}; frame-ancestors 'none'"
 )
+
+MOST_BYTES = 8_000_000
+"""The largest body that is read: a list of files for a campaign, and its form. Routes for pictures have a limit of
+their own."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -72,7 +77,7 @@ def _routes() -> tuple[BaseRoute, ...]:
     """All pages and the API, guarded. They do not depend on the settings, and are made once for all applications."""
     whole = APIRouter()
     for router in (*page_routers(), *api_routers()):
-        whole.include_router(router, dependencies=[Depends(csrf_guard)])
+        whole.include_router(router, dependencies=[Depends(csrf_guard)], max_body_size=MOST_BYTES)
     return tuple(whole.routes)
 
 
@@ -83,6 +88,9 @@ def _add_safety_headers(app: FastAPI, settings: Settings) -> None:
     @app.middleware("http")
     async def safety(request: Request, call_next: RequestResponseEndpoint) -> Response:
         response = await call_next(request)
+        if response.status_code == 413 and response.headers.get("Content-Type", "").startswith("text/plain"):
+            # The framework refuses a size that is told beforehand by itself, in two bare words.
+            response = await run_in_threadpool(error_pages.too_much, request)
         response.headers.setdefault("Content-Security-Policy", policy)
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")

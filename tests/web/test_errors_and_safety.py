@@ -53,6 +53,21 @@ def test_an_unforeseen_error_shows_a_reference_and_nothing_else(
     assert "Something unforeseen" in answer.text
 
 
+@pytest.mark.parametrize("told_size", [True, False], ids=["size told", "size not told"])
+def test_a_body_that_is_far_too_large_is_refused_before_it_is_taken_apart(
+    client_of: Callable[..., TestClient], campaign: Campaign, told_size: bool
+) -> None:
+    client = client_of(Role.VOLUNTEER)
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    pieces = [head, *[b"0" * 1_000_000] * 9, b"\r\n--x--\r\n"]
+    sent: Any = b"".join(pieces) if told_size else iter(pieces)
+    for path in ("/c/butterflies/tag/1", "/sign-in/demo", "/api/v1/figures/1/identifications"):
+        answer = client.post(path, content=sent, headers={"Content-Type": "multipart/form-data; boundary=x"})
+        assert answer.status_code == 413, path
+        assert "More was sent than is read at once. Send less." in answer.text
+        sent = sent if told_size else iter(pieces)
+
+
 def test_pages_carry_the_headers_that_keep_browsers_safe(client_of: Callable[..., TestClient]) -> None:
     answer = client_of().get("/")
     policy = answer.headers["content-security-policy"]

@@ -121,9 +121,16 @@ def _learning(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return too_much(request)
     words = {404: "There is no page at this address.", 405: "This address does not do that."}
     message = words.get(error.status_code) or HTTPStatus(error.status_code).phrase
     return tell(request, Problem(error.status_code, f"http-{error.status_code}", message))
+
+
+def too_much(request: Request) -> Response:
+    """Return what is told of a body that is larger than any that is read."""
+    return tell(request, Problem(413, "too-large", "More was sent than is read at once. Send less."))
 
 
 def _invalid(request: Request, error: Exception) -> Response:

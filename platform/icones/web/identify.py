@@ -21,10 +21,10 @@ from icones.web.cases import crop_address
 from icones.web.model_report import report_of
 from icones.web.render import render
 from icones.web.similar import Fields, Found, found_of
-from icones.web.uploads import LimitedRoute, data_address, too_large
+from icones.web.uploads import BEYOND_ANY, LimitedRoute, data_address, too_large
 from icones.web.visitor import AppSettings, CampaignDoor, DbSession, Visitor, visitor
 
-router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
+router = APIRouter(include_in_schema=False, route_class=LimitedRoute, max_body_size=BEYOND_ANY)
 
 SHOWN = 1000
 """Pixels of the longer side of the brought picture as the page shows it."""

@@ -29,7 +29,7 @@ from icones.web.cases import Box, Plate, plate_of
 from icones.web.figures import figure_here
 from icones.web.render import render
 from icones.web.tagging import box_of
-from icones.web.uploads import LimitedRoute, data_address, too_large
+from icones.web.uploads import BEYOND_ANY, LimitedRoute, data_address, too_large
 from icones.web.visitor import (
     AppSettings,
     CampaignDoor,
@@ -48,7 +48,7 @@ SHOWN = 640
 """Pixels of the longer side of a brought picture as the page shows it."""
 
 
-router = APIRouter(include_in_schema=False, route_class=LimitedRoute)
+router = APIRouter(include_in_schema=False, route_class=LimitedRoute, max_body_size=BEYOND_ANY)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from icones.web.visitor import settings_of
 
 FORM_BYTES = 100_000
 """What a form may hold beside its picture."""
+BEYOND_ANY = 2**40
+"""For routers whose limit depends on the settings, in place of the limit of forms: `LimitedRoute` keeps it."""
 
 
 class LimitedRoute(APIRoute):

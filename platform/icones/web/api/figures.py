@@ -40,11 +40,11 @@ from icones.web.api.shapes import (
     TaxonOut,
 )
 from icones.web.similar import ask_with_part, part_of
-from icones.web.uploads import BytesRoute, sent_image
+from icones.web.uploads import BEYOND_ANY, BytesRoute, sent_image
 from icones.web.visitor import AppSettings, CurrentVisitor, DbSession, RowId, Visitor, visitor
 
 router = APIRouter()
-uploads = APIRouter(route_class=BytesRoute)
+uploads = APIRouter(route_class=BytesRoute, max_body_size=BEYOND_ANY)
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 WithinTaxon = Annotated[str, Query(description="Only figures determined as this taxon (Q-id) or one below it.")]

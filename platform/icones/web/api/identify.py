@@ -17,10 +17,10 @@ from icones.web.api.answers import determination_out, determinations_out, predic
 from icones.web.api.identify_shapes import IdentifiedOut
 from icones.web.api.shapes import SimilarOut
 from icones.web.model_report import report_of
-from icones.web.uploads import BytesRoute, sent_image
+from icones.web.uploads import BEYOND_ANY, BytesRoute, sent_image
 from icones.web.visitor import AppSettings, Visitor, visitor
 
-router = APIRouter(route_class=BytesRoute)
+router = APIRouter(route_class=BytesRoute, max_body_size=BEYOND_ANY)
 SIMILAR = 8
 
 
