@@ -24,6 +24,10 @@ ADDRESSES = (
 
 def test_a_number_that_no_row_can_have_is_refused(campaign: Campaign, client_of: Clients) -> None:
     client = client_of(Role.CURATOR)
+    for path in ("", "/review", "/names"):
+        assert client.get(f"{HERE}{path}?page={10**9}").status_code == 200, path
+        assert client.get(f"{HERE}{path}?page={10**30}").status_code == 422, path
+    assert client.get(f"{API}/campaigns/butterflies/review?offset={LARGEST + 1}").status_code == 422
     for number, may_be in ((LARGEST, (200, 404)), (LARGEST + 1, (422,)), (2**63, (422,)), (-(10**30), (422,))):
         for address in ADDRESSES:
             answer = client.get(address.format(n=number, api=API, here=HERE))

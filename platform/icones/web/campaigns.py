@@ -23,7 +23,7 @@ from icones.taxa import service as taxa
 from icones.taxa.service import TaxonView
 from icones.web import screens
 from icones.web.render import render
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, Visitor
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, PageNumber, Visitor
 
 router = APIRouter(include_in_schema=False)
 
@@ -79,7 +79,7 @@ def campaign_page(
     settings: AppSettings,
     asking: CurrentVisitor,
     state: str = "",
-    page: int = 1,
+    page: PageNumber = 1,
 ) -> Any:
     """Show a campaign; ``state`` leaves only plates with a figure in that state."""
     wanted = DeterminationState(state) if state in DeterminationState.__members__.values() else None

@@ -30,7 +30,7 @@ from icones.taxa.service import Hit, TaxonView
 from icones.web.cases import crop_address
 from icones.web.naming import from_wikidata
 from icones.web.render import flash, render
-from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, RowId, Visitor
+from icones.web.visitor import AppSettings, CampaignDoor, CurrentVisitor, DbSession, PageNumber, RowId, Visitor
 
 router = APIRouter(include_in_schema=False)
 
@@ -105,7 +105,7 @@ def names_page(
     session: DbSession,
     asking: CurrentVisitor,
     view: View = "open",
-    page: int = 1,
+    page: PageNumber = 1,
     name: RowId | None = None,
     q: str = "",
     saved: RowId | None = None,
@@ -211,7 +211,7 @@ def settle_name(
     asking: CurrentVisitor,
     answer_id: RowId,
     view: Annotated[View, Form()] = "open",
-    page: Annotated[int, Form()] = 1,
+    page: Annotated[PageNumber, Form()] = 1,
     chosen: Annotated[str, Form()] = "",
     taxon: Annotated[str, Form()] = "",
     taxon_words: Annotated[str, Form()] = "",
@@ -261,7 +261,7 @@ def fetch_for_name(
     answer_id: RowId,
     words: Annotated[str, Form()],
     view: Annotated[View, Form()] = "open",
-    page: Annotated[int, Form()] = 1,
+    page: Annotated[PageNumber, Form()] = 1,
 ) -> Any:
     """Ask Wikidata for a scientific name that is not known here yet; the curator then chooses it."""
     door.require(Role.CURATOR)

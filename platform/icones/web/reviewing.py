@@ -27,7 +27,7 @@ from icones.taxa.service import Hit, TaxonView
 from icones.web import screens
 from icones.web.cases import Case, case_of
 from icones.web.render import flash, render, translations
-from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, RowId
+from icones.web.visitor import CampaignDoor, CurrentVisitor, DbSession, PageNumber, RowId
 
 router = APIRouter(include_in_schema=False)
 
@@ -99,7 +99,7 @@ def review_page(
     session: DbSession,
     asking: CurrentVisitor,
     reason: str = "",
-    page: int = 1,
+    page: PageNumber = 1,
     figure: RowId | None = None,
     leave: RowId | None = None,
     q: str = "",

@@ -24,7 +24,9 @@ LANGUAGES = ("en", "nl", "de", "fr")
 TOKEN, CSRF, LANGUAGE = "token", "csrf", "language"
 
 RowId = Annotated[int, Field(ge=0, le=2**31 - 1)]
-"""A number that tells a row, in an address or a form; PostgreSQL's ``integer`` holds no larger one."""
+"""A number that tells a row or a place in a list; PostgreSQL's ``integer`` holds no larger one."""
+PageNumber = Annotated[int, Field(le=10**9)]
+"""The number of a page of a list; a larger one would not fit the database's numbers as a place in it."""
 
 
 def db_session(request: Request) -> Iterator[Session]:

@@ -129,7 +129,7 @@ def review_queue(
     settings: AppSettings,
     asking: CurrentVisitor,
     reason: Annotated[list[str], Query(description="Only these reasons, such as `disputed`.")] = [],  # noqa: B006
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: RowId = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ReviewOut:
     """List what waits for a specialist, as their page does: disputed first. For specialists and curators."""
