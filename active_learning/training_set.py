@@ -14,7 +14,7 @@ from active_learning.model import TrainingConfig
 from active_learning.splitting import in_holdout
 
 Floats = NDArray[np.float32]
-NOWHERE = "here"  # the source of figures whose source nobody told
+NOWHERE = "(here)"  # the source of figures whose source nobody told; no campaign can be called so
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
