@@ -144,7 +144,7 @@ class Clock:
 
 def retrain_is_due(session: Session, campaign: Campaign) -> bool:
     """Say whether as many figures were verified since the last training, or lost it, as the campaign asks for."""
-    if campaign.retrain_after <= 0:
+    if campaign.retrain_after <= 0 or queries.unfinished(session, campaign.id, JobKind.RETRAIN):
         return False
     last = queries.last_finished(session, campaign.id or 0, [JobKind.RETRAIN])
     newest = learning.newest_version_at(session, campaign.id or 0)
@@ -156,12 +156,16 @@ def retrain_is_due(session: Session, campaign: Campaign) -> bool:
 
 def new_taxon_is_due(session: Session, campaign: Campaign, now: datetime) -> bool:
     """Say whether a taxon was verified that no model has learned yet, and the last training was long enough ago."""
-    last = queries.last_finished(session, campaign.id or 0, [JobKind.RETRAIN])
-    since = (last and last.started_at) or learning.newest_version_at(session, campaign.id or 0)
-    if campaign.retrain_after <= 0 or since is None:
+    if campaign.retrain_after <= 0 or queries.unfinished(session, campaign.id, JobKind.RETRAIN):
         return False
-    if last is not None and last.started_at is not None and last.finished_at is not None:
-        pause = max(NEW_TAXON_PAUSE, NEW_TAXON_REST * (last.finished_at - last.started_at))
+    last = queries.last_finished(session, campaign.id or 0, [JobKind.RETRAIN])
+    # One that was stopped while it waited never began.
+    began = (last.started_at or last.finished_at) if last is not None else None
+    since = began or learning.newest_version_at(session, campaign.id or 0)
+    if since is None:
+        return False
+    if last is not None and began is not None and last.finished_at is not None:
+        pause = max(NEW_TAXON_PAUSE, NEW_TAXON_REST * (last.finished_at - began))
         if now < last.finished_at + pause:
             return False
     return bool(newcomers.unlearned(session, campaign, since))

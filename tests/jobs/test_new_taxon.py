@@ -53,6 +53,7 @@ def test_a_new_taxon_is_among_the_suggestions_after_one_verified_figure(
     with database.reading() as session:
         (run,) = [one for one in queries.waiting(session) if one.kind is JobKind.RETRAIN]
     assert run.trigger == "labels"
+    assert not is_due(database, campaign)  # while it waits or goes on, nobody needs to look again
     carried_out(settings, database, campaign, JobKind.RETRAIN)
     with database.reading() as session:
         assert session.get_one(JobRun, run.id).state is JobState.DONE

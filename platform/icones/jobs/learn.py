@@ -30,11 +30,12 @@ from icones.config import Settings
 from icones.db import Database
 from icones.errors import NotReadyError
 from icones.jobs import alone, embedding, own_classes, publishing, shards
+from icones.jobs import queries as job_queries
 from icones.jobs.embedding import backbone_of, embed
 from icones.jobs.runner import Progress
 from icones.learning import label_queries, labels, queries
 from icones.learning.labels import Gathered
-from icones.models import Campaign, JobRun, ModelOrigin, ModelVersion
+from icones.models import Campaign, JobKind, JobRun, JobState, ModelOrigin, ModelVersion
 from icones.taxa import service as taxa
 
 QID = re.compile(r"\bQ\d+\b")
@@ -68,7 +69,7 @@ def retrain(
     the run was asked for with another ``backbone`` than the campaign's, it becomes the campaign's if its model serves.
     """
     publishing.clear_unfinished(database, campaign)
-    name = str(run.parameters.get("backbone", campaign.backbone))
+    name = str(run.parameters.get("backbone") or _chosen_in_vain(database, campaign) or campaign.backbone)
     try:
         backbone = embedding.network(settings, name, progress.note)
     except (LearningError, ValueError):
@@ -115,6 +116,13 @@ def retrain(
         publishing.serve_again(settings, database, campaign, progress)
     publishing.prepare_similar(settings, database, campaign)
     return {**embedded, "published": verdict.publish, "version": version.number, "why": verdict.reason}
+
+
+def _chosen_in_vain(database: Database, campaign: Campaign) -> str:
+    """Return the network that the training before this one was to take and failed with; it gets one more chance."""
+    with database.reading() as session:
+        last = job_queries.last_finished(session, campaign.id or 0, [JobKind.RETRAIN])
+    return str(last.parameters.get("backbone", "")) if last is not None and last.state is JobState.FAILED else ""
 
 
 def _is_served(settings: Settings, database: Database, campaign: Campaign) -> bool:

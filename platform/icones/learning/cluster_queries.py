@@ -95,9 +95,12 @@ def cluster(session: Session, campaign_id: int, number: int) -> Cluster | None:
 
 
 def put_away(session: Session, row: Cluster, *, is_done: bool) -> None:
-    """Let a group no longer be among those that wait, or again: it keeps its number, below zero while it is done."""
-    row.number = -abs(row.number) if is_done else abs(row.number)
-    session.add(row)
+    """Let a group no longer be among those that wait, or again: it keeps its number, below zero while it is done.
+
+    Nothing happens where the groups were made anew at this very moment.
+    """
+    number = -abs(row.number) if is_done else abs(row.number)
+    session.exec(sa.update(Cluster).where(col(Cluster.id) == row.id).values(number=number))
 
 
 def replace_clusters(session: Session, campaign_id: int, rows: Iterable[Cluster]) -> None:

@@ -49,7 +49,7 @@ def models_page(request: Request, door: CampaignDoor, session: DbSession, asking
     """List a campaign's model versions."""
     n_labels = queries.n_labels(session, door.campaign.id or 0)
     rows = tuple(
-        VersionRow(version, report_of(version), n_labels[version.number])
+        VersionRow(version, report_of(version), n_labels.get(version.number, 0))
         for version in queries.versions(session, door.campaign.id or 0)
     )
     return render(request, ModelsPage(door, rows))
