@@ -87,6 +87,14 @@ def champion(database: Database, campaign: Campaign) -> ModelVersion:
     return found
 
 
+def served_by_the_network(settings: Settings, database: Database, campaign: Campaign) -> ModelVersion:
+    """A version that was trained with the network, and serves."""
+    verified(database, campaign, range(9))
+    takes(database, campaign, NETWORK)
+    assert carried_out(settings, database, campaign, JobKind.RETRAIN).result["published"]
+    return champion(database, campaign)
+
+
 def new_plate(settings: Settings, database: Database, campaign: Campaign, number: int) -> int:
     """Add a plate; return its figure."""
     store = ImageStore(settings.data_dir / "images")
@@ -223,10 +231,7 @@ def test_while_the_network_changes_the_serving_model_speaks_of_new_plates(
 def test_after_going_back_across_networks_new_plates_are_told_by_the_version_that_serves(
     place: Settings, database: Database, campaign: Campaign
 ) -> None:
-    verified(database, campaign, range(9))
-    takes(database, campaign, NETWORK)
-    assert carried_out(place, database, campaign, JobKind.RETRAIN).result["published"]
-    old = champion(database, campaign)
+    old = served_by_the_network(place, database, campaign)
     assert old.backbone.startswith(f"{NETWORK}@")
     done = retrained(place, database, campaign, "classical")
     assert done.result["published"], done.log
@@ -248,10 +253,7 @@ def test_after_going_back_across_networks_new_plates_are_told_by_the_version_tha
 def test_a_serving_network_whose_weights_are_gone_is_told_and_stops_nothing(
     place: Settings, database: Database, campaign: Campaign
 ) -> None:
-    verified(database, campaign, range(9))
-    takes(database, campaign, NETWORK)
-    assert carried_out(place, database, campaign, JobKind.RETRAIN).result["published"]
-    serving = champion(database, campaign)
+    serving = served_by_the_network(place, database, campaign)
     assert network_of_version(place, serving.backbone).version == serving.backbone
     assert place.weights_dir is not None
     (place.weights_dir / f"{NETWORK}.pth").unlink()

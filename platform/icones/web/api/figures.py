@@ -1,5 +1,6 @@
 """Figures: what is known of them, what looks alike, and what people say of them; and the search for names."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -55,6 +56,24 @@ Where = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """How many figures a search may find, and which."""
+
+    limit: Limit = 12
+    taxon: WithinTaxon = ""
+    state: InState = None
+    where: Where = ""
+
+    def narrowed(self, session: Session) -> Narrowed:
+        """Return which ones, by the taxon's present Q-id. Raises NotFoundError for a taxon that is not known."""
+        qid = taxa.current(session, [taxa.require(session, self.taxon).qid])[self.taxon] if self.taxon else None
+        return Narrowed(qid, frozenset(self.state or ()))
+
+
+Search = Annotated[Wanted, Depends()]
+
+
 @router.get("/figures/{figure_id}", responses=problems(404), summary="Read a figure", tags=["figures"])
 def read_figure(session: DbSession, settings: AppSettings, asking: CurrentVisitor, figure_id: RowId) -> FigureDetailOut:
     """Give a figure with everything ever said of it and what the serving model thinks.
@@ -79,17 +98,14 @@ def similar(
     session: DbSession,
     asking: CurrentVisitor,
     figure_id: RowId,
-    limit: Limit = 12,
-    taxon: WithinTaxon = "",
-    state: InState = None,
-    where: Where = "",
+    wanted: Search,
 ) -> list[SimilarOut]:
     """List the figures that look most like this one; empty before they were looked at."""
     opened = illustrations.open_figure(session, figure_id, asking.person)
     campaign, index = opened.door.campaign, request.app.state.similar
     asked = index.asked(session, campaign, figure_id)
-    narrowed = _narrowed(session, taxon, state)
-    return _similar(session, index, asking, campaign, asked, narrowed, where, limit) if asked else []
+    narrowed = wanted.narrowed(session)
+    return _similar(session, index, asking, campaign, asked, narrowed, wanted) if asked else []
 
 
 @router.post(
@@ -103,10 +119,7 @@ def similar_to_part(
     settings: AppSettings,
     figure_id: RowId,
     box: Annotated[str, Query(min_length=1, max_length=80, description="The part, in per cent: `pct:x,y,w,h`.")],
-    limit: Limit = 12,
-    taxon: WithinTaxon = "",
-    state: InState = None,
-    where: Where = "",
+    wanted: Search,
 ) -> list[SimilarOut]:
     """List the figures that look most like a part of this figure's plate. Nothing is kept."""
     index, database = request.app.state.similar, request.app.state.database
@@ -114,11 +127,11 @@ def similar_to_part(
     with database.reading() as session:
         asking = visitor(request, session)
         opened = illustrations.open_figure(session, figure_id, asking.person)
-        campaign, narrowed = opened.door.campaign, _narrowed(session, taxon, state)
+        campaign, narrowed = opened.door.campaign, wanted.narrowed(session)
         part = part_of(session, index, request.app.state.images, campaign, opened.illustration, checked)
     asked = ask_with_part(settings, part)
     with database.reading() as session:
-        return _similar(session, index, asking, campaign, asked, narrowed, where, limit)
+        return _similar(session, index, asking, campaign, asked, narrowed, wanted)
 
 
 @uploads.post(
@@ -135,29 +148,21 @@ def similar_to_image(
     settings: AppSettings,
     content: Annotated[bytes, Depends(sent_image)],
     slug: str,
-    limit: Limit = 12,
-    taxon: WithinTaxon = "",
-    state: InState = None,
-    where: Where = "",
+    wanted: Search,
 ) -> list[SimilarOut]:
     """List the figures that look most like the image whose bytes are sent. Nothing of it is kept."""
     index, database = request.app.state.similar, request.app.state.database
     with database.reading() as session:
         asking = visitor(request, session)
         campaign = campaigns.open_door(session, slug, asking.person).campaign
-        narrowed, backbone = _narrowed(session, taxon, state), index.require_backbone(session, campaign)
+        narrowed, backbone = wanted.narrowed(session), index.require_backbone(session, campaign)
     # No session is held while the network looks: that may take seconds, and others wait for their turn.
     asked = Asked(embed_image(settings, backbone, content), backbone, (campaign,))
     with database.reading() as session:
-        return _similar(session, index, asking, campaign, asked, narrowed, where, limit)
+        return _similar(session, index, asking, campaign, asked, narrowed, wanted)
 
 
 router.include_router(uploads)
-
-
-def _narrowed(session: Session, taxon: str, state: list[DeterminationState] | None) -> Narrowed:
-    qid = taxa.current(session, [taxa.require(session, taxon).qid])[taxon] if taxon else None
-    return Narrowed(qid, frozenset(state or ()))
 
 
 def _similar(
@@ -167,11 +172,10 @@ def _similar(
     campaign: Campaign,
     asked: Asked,
     narrowed: Narrowed,
-    where: str,
-    limit: int,
+    wanted: Wanted,
 ) -> list[SimilarOut]:
-    among = places(session, asking.person, campaign, where, asked.backbone)
-    found = index.like(session, asked.among(among), limit, narrowed)
+    among = places(session, asking.person, campaign, wanted.where, asked.backbone)
+    found = index.like(session, asked.among(among), wanted.limit, narrowed)
     known = identification_queries.determinations(session, [one for one, _ in found])
     told = determinations_out(session, among, asking.person, known, asking.language)
     return [
